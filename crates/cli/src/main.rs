@@ -1,0 +1,3 @@
+//! `iwsft`: fine-tune policies on curated data.
+
+fn main() {}
