@@ -21,10 +21,16 @@
 //! | `s` | steps that carry loss (rows whose next token is scored) |
 //! | `b` | sequences in a micro-batch |
 
+mod cpu;
 mod layout;
+mod matmul;
+pub mod ops;
+pub mod optim;
 mod policy;
+pub mod schedule;
 mod tensor;
 
+pub use cpu::{CPU_VARIABLE, CpuPath, UnavailableCpuPath};
 pub use layout::{Layout, Parameter};
 pub use policy::Policy;
 pub use tensor::{Tensor, View, ViewMut};

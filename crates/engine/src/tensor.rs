@@ -104,6 +104,14 @@ impl Tensor {
         self.values[start..start + values.len()].copy_from_slice(values);
     }
 
+    /// Overwrites all elements with those of a buffer of the same length.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn copy_from(&mut self, other: &Tensor) {
+        self.values.copy_from_slice(&other.values);
+    }
+
     /// Sets every element to zero.
     pub fn zero(&mut self) {
         self.values.fill(0.0);
@@ -160,6 +168,13 @@ impl<'a> ViewMut<'a> {
     pub fn slice(self, range: Range<usize>) -> ViewMut<'a> {
         ViewMut {
             values: &mut self.values[range],
+        }
+    }
+
+    /// The same range, borrowed for a shorter time.
+    pub fn reborrow(&mut self) -> ViewMut<'_> {
+        ViewMut {
+            values: self.values,
         }
     }
 

@@ -1,0 +1,21 @@
+//! Fused operations, each with its forward and backward pass in one file.
+//!
+//! Shapes use the legend at the top of the crate. Matrices are row-major and
+//! tokens are packed end to end: there is no padding, and `cu_seqlens` (length
+//! `b + 1`, from 0 to `n`) says where sequences begin and end. A backward pass
+//! adds to parameters' gradients; what it does to activations' gradients, each
+//! function says.
+
+pub mod attention;
+pub mod embedding;
+pub mod head_norm;
+pub mod linear;
+pub mod log_prob;
+pub mod rms_norm;
+pub mod rotary;
+pub mod rows;
+pub mod swiglu;
+
+/// Rows handled by one task of a row-wise kernel. Fixed, so that partial sums
+/// do not depend on the number of threads.
+pub(crate) const ROWS_PER_TASK: usize = 64;
