@@ -1,1 +1,27 @@
 //! Causal language models as policies.
+
+mod batch;
+mod block;
+mod chat;
+mod config;
+mod error;
+mod file;
+mod generate;
+mod mask;
+mod memory;
+mod model;
+mod tokenizer;
+pub mod weights;
+
+pub use batch::TokenBatch;
+pub use chat::{ChatTemplate, RenderOptions};
+pub use config::{Family, Llama3RopeScaling, ModelConfig};
+pub use error::LmError;
+pub use generate::Session;
+pub use mask::{
+    Encoded, encode_messages, encode_prompt_completion, encode_prompt_completion_messages,
+    encode_text,
+};
+pub use memory::MemoryPlan;
+pub use model::LanguageModel;
+pub use tokenizer::Tokenizer;

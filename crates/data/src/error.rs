@@ -1,0 +1,362 @@
+//! Everything that can be wrong with data, each with where, what and what to do.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use iwsft_objective::ResampleError;
+
+use crate::row::Location;
+
+/// Why rows could not be read, or did not become trajectories.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The file does not exist or may not be read.
+    #[error("{}: cannot be opened ({reason}); check the path", path.display())]
+    Open {
+        /// The file asked for.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: io::Error,
+    },
+    /// The path is a folder.
+    #[error("{}: is a folder, expected a file; list the files in it one by one", path.display())]
+    Folder {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// The file's name does not say which format it has.
+    #[error(
+        "{}: the name has {found}, expected .jsonl, .json, .jsonl.gz, .json.gz or .parquet; \
+         rename or convert the file",
+        path.display()
+    )]
+    Extension {
+        /// The file asked for.
+        path: PathBuf,
+        /// "the extension .csv", or "no extension".
+        found: String,
+    },
+    /// There is no row in the file.
+    #[error("{}: holds no rows, expected at least one; remove it from the recipe or fill it", path.display())]
+    NoRows {
+        /// The empty file.
+        path: PathBuf,
+    },
+    /// Reading stopped half-way.
+    #[error(
+        "{at}: cannot be read further ({reason}); the file may be cut off or damaged, fetch it again"
+    )]
+    Read {
+        /// The line at which reading stopped.
+        at: Location,
+        /// What the operating system or the decompressor said.
+        reason: io::Error,
+    },
+    /// A line is not text.
+    #[error("{at}: byte {byte} of the row is not UTF-8; save the file as UTF-8 text")]
+    NotUtf8 {
+        /// The row.
+        at: Location,
+        /// Offset of the first offending byte, from 1.
+        byte: usize,
+    },
+    /// A row is so long that it cannot be one.
+    #[error("{at}: the row is longer than {limit} bytes; a line break may be missing")]
+    RowTooLong {
+        /// The row.
+        at: Location,
+        /// The longest row accepted, in bytes.
+        limit: usize,
+    },
+    /// A row is not JSON.
+    #[error("{at}: broken JSON at column {column} ({reason}); correct or remove the row")]
+    Json {
+        /// The line of the fault.
+        at: Location,
+        /// The column of the fault, in bytes from 1.
+        column: usize,
+        /// What the parser expected.
+        reason: String,
+    },
+    /// A `.json` file is not a list of rows.
+    #[error(
+        "{at}: the file starts with {found}, expected `[`, a list of rows; \
+         if it has one object a line, name it .jsonl"
+    )]
+    NotAList {
+        /// The first thing in the file.
+        at: Location,
+        /// What stands there.
+        found: String,
+    },
+    /// A row is JSON, but no object.
+    #[error("{at}: the row is {found}, expected an object such as {{\"text\": \"...\"}}")]
+    NotAnObject {
+        /// The row.
+        at: Location,
+        /// What the row is.
+        found: String,
+    },
+    /// A Parquet file is damaged or uses something unsupported.
+    #[error(
+        "{at}: not readable as Parquet ({reason}); write the file again, or convert it to .jsonl"
+    )]
+    Parquet {
+        /// The row at which reading stopped.
+        at: Location,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// A column holds a value of another type than it must.
+    #[error(
+        "{at}: `{column}` is {found}, expected {expected}; correct the value, or say in `columns` \
+         which column to read instead (\"\" for none)"
+    )]
+    WrongType {
+        /// The row.
+        at: Location,
+        /// The column, with the path inside it: `messages[2].content`.
+        column: String,
+        /// The type found, with the value where it is short.
+        found: String,
+        /// The types accepted.
+        expected: &'static str,
+    },
+    /// A number is NaN, infinite, or too large for 32 bits.
+    #[error(
+        "{at}: `{column}` is {found}, expected a finite number; correct it, or leave it out \
+         (null) where it is unknown"
+    )]
+    NotFinite {
+        /// The row.
+        at: Location,
+        /// The column, as far as it is known.
+        column: String,
+        /// The number as written.
+        found: String,
+    },
+    /// A score or a weight is below zero.
+    #[error(
+        "{at}: `{column}` is {found}, expected a number of at least 0; shift or clip the values first"
+    )]
+    Negative {
+        /// The row.
+        at: Location,
+        /// The column, with the path inside it.
+        column: String,
+        /// The number found.
+        found: f64,
+    },
+    /// One row holds its text in two forms.
+    #[error(
+        "{at}: has both `{first}` and `{second}`, expected one form of text; say which to use \
+         with columns = {{ {form} = \"{first}\" }}"
+    )]
+    TwoForms {
+        /// The row.
+        at: Location,
+        /// What `columns` calls the first column.
+        form: &'static str,
+        /// A column of one form.
+        first: String,
+        /// A column of another form.
+        second: String,
+    },
+    /// A row holds no text at all.
+    #[error("{at}: has none of {expected} (its columns: {found}); name the columns in `columns`")]
+    NoText {
+        /// The row.
+        at: Location,
+        /// The columns looked for.
+        expected: String,
+        /// The columns found.
+        found: String,
+    },
+    /// A prompt without its completion, or the reverse.
+    #[error(
+        "{at}: has `{found}` but no `{missing}`, expected both; add it, or use `text` for text \
+         without a prompt"
+    )]
+    HalfPair {
+        /// The row.
+        at: Location,
+        /// The column that is there.
+        found: String,
+        /// The column that is not.
+        missing: String,
+    },
+    /// A list of messages is empty.
+    #[error("{at}: `{column}` is an empty list, expected at least one message; remove the row")]
+    NoMessages {
+        /// The row.
+        at: Location,
+        /// The column.
+        column: String,
+    },
+    /// A message lacks a field it must have.
+    #[error(
+        "{at}: `{message}` has no {missing} (its fields: {found}), expected a message such as \
+         {{\"role\": \"user\", \"content\": \"...\"}}"
+    )]
+    MessageField {
+        /// The row.
+        at: Location,
+        /// The message: `messages[2]`.
+        message: String,
+        /// The field or fields that are missing.
+        missing: &'static str,
+        /// The fields found.
+        found: String,
+    },
+    /// Turning a row into tokens failed.
+    #[error("{at}: the row cannot be turned into tokens: {reason}")]
+    Encode {
+        /// The row.
+        at: Location,
+        /// What the encoder said.
+        reason: Box<dyn Error + Send + Sync>,
+    },
+    /// An encoder returned lists of different lengths.
+    #[error(
+        "{at}: {tokens} tokens but {weights} step weights, expected one weight a token; this is a fault of the encoder"
+    )]
+    Misaligned {
+        /// The row.
+        at: Location,
+        /// Number of tokens.
+        tokens: usize,
+        /// Number of step weights.
+        weights: usize,
+    },
+    /// A trajectory exceeds the longest length allowed.
+    #[error(
+        "{at}: {length} tokens, expected at most {max_length}; raise max_length, or set \
+         too_long = \"drop\" or \"truncate\""
+    )]
+    TooLong {
+        /// The row.
+        at: Location,
+        /// Its length in tokens.
+        length: usize,
+        /// The longest length allowed.
+        max_length: usize,
+    },
+    /// No token of these rows carries loss.
+    #[error(
+        "{count} row(s) have no token that carries loss ({}); correct them, or set \
+         empty_mask = \"skip\" to leave them out",
+        listing(first, *count)
+    )]
+    EmptyMask {
+        /// Number of such rows.
+        count: usize,
+        /// The first of them.
+        first: Vec<Location>,
+    },
+    /// The last token that carries loss does not end the text.
+    #[error(
+        "{at}: the last token that carries loss is {found}, expected an end token ({expected:?}); \
+         the text may be cut off: complete or remove the row, or turn require_end off"
+    )]
+    NoEnd {
+        /// The row.
+        at: Location,
+        /// The token found there.
+        found: u32,
+        /// The end tokens.
+        expected: Vec<u32>,
+    },
+    /// Rows are selected by reward, and this one has none.
+    #[error(
+        "{at}: has no reward, expected one because min_reward = {min_reward}; add the column, or name it: columns = {{ reward = \"...\" }}"
+    )]
+    NoReward {
+        /// The row.
+        at: Location,
+        /// The smallest reward kept.
+        min_reward: f32,
+    },
+    /// Stored log-probabilities do not match the loss mask.
+    #[error(
+        "{at}: `ref_log_probs` has {found} numbers, expected {expected}, one for each token that \
+         carries loss; compute them again with the same tokenizer and template, or drop the column"
+    )]
+    RefLogProbs {
+        /// The row.
+        at: Location,
+        /// How many there are.
+        found: usize,
+        /// How many tokens carry loss.
+        expected: usize,
+    },
+    /// The rules dropped every row.
+    #[error("{}: none of the {rows_read} rows is left ({reasons}), expected at least one; relax the rules", path.display())]
+    NothingKept {
+        /// The file, or the first of them.
+        path: PathBuf,
+        /// Number of rows read.
+        rows_read: usize,
+        /// How many each rule dropped.
+        reasons: String,
+    },
+    /// Data without a single source.
+    #[error("no data file is named, expected at least one; add a source with its path")]
+    NoSources,
+    /// Some sources have a share and some have not.
+    #[error(
+        "{} has a share and {} has none; give every source a share, or none",
+        with.display(), without.display()
+    )]
+    ShareMissing {
+        /// A source with a share.
+        with: PathBuf,
+        /// A source without.
+        without: PathBuf,
+    },
+    /// A share is not a positive number.
+    #[error("{}: share = {found}, expected a number above 0; remove the source to leave it out", path.display())]
+    Share {
+        /// The source.
+        path: PathBuf,
+        /// Its share.
+        found: f64,
+    },
+    /// Trajectories are drawn by quality, and this one has none.
+    #[error(
+        "{at}: has no {column}, expected one on every row, as trajectories are drawn by quality; \
+         add the column, name it in `columns`, or turn quality off"
+    )]
+    NoQuality {
+        /// The row.
+        at: Location,
+        /// "score", where any row has one; otherwise "reward".
+        column: &'static str,
+    },
+    /// No trajectory of a source has a quality above 0.
+    #[error(
+        "trajectories {first} to {last} cannot be drawn by quality ({reason}); \
+         expected a score or reward above 0 in every source with a share"
+    )]
+    Quality {
+        /// First trajectory of the source.
+        first: usize,
+        /// Last trajectory of the source.
+        last: usize,
+        /// What is wrong.
+        reason: ResampleError,
+    },
+}
+
+/// "a.jsonl:3, a.jsonl:9 and 4 more"
+fn listing(first: &[Location], count: usize) -> String {
+    let mut listed = first
+        .iter()
+        .map(Location::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if count > first.len() {
+        listed.push_str(&format!(" and {} more", count - first.len()));
+    }
+    listed
+}

@@ -1,0 +1,151 @@
+//! Opens a data file by its ending and hands out its rows one by one.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::sync::Arc;
+
+use flate2::bufread::MultiGzDecoder;
+use serde_json::{Map, Value};
+
+use crate::DataError;
+use crate::columns::Columns;
+use crate::json_lines::JsonLines;
+use crate::json_list::JsonList;
+use crate::parquet_rows::ParquetRows;
+use crate::row::{Location, Row};
+
+/// Longest row accepted, in bytes. A file without line breaks would otherwise
+/// be read into memory as a whole before anybody learns that it is no JSONL.
+pub const MAX_ROW_BYTES: usize = 256 << 20;
+
+/// A JSON object and where it stands.
+pub(crate) type Object = Result<(Location, Map<String, Value>), DataError>;
+
+/// Opens a file and reads its rows in order: `.jsonl` (one object a line),
+/// `.json` (one list of objects), both also as `.gz`, and `.parquet`. Holds
+/// one row at a time, for Parquet one batch of rows.
+///
+/// # Errors
+/// If the file is missing, a folder, empty, or of an unknown format. What is
+/// wrong with single rows is said by the iterator.
+pub fn read(path: &Path, columns: &Columns) -> Result<Rows, DataError> {
+    let open_error = |reason| DataError::Open {
+        path: path.to_owned(),
+        reason,
+    };
+    let metadata = std::fs::metadata(path).map_err(open_error)?;
+    if metadata.is_dir() {
+        return Err(DataError::Folder {
+            path: path.to_owned(),
+        });
+    }
+    let format = Format::of(path)?;
+    if metadata.is_file() && metadata.len() == 0 {
+        return Err(DataError::NoRows {
+            path: path.to_owned(),
+        });
+    }
+    let file = File::open(path).map_err(open_error)?;
+    let name: Arc<Path> = Arc::from(path);
+    let objects: Objects = match format {
+        Format::Parquet => Box::new(ParquetRows::open(file, name.clone(), columns)?),
+        Format::JsonLines { gz } => Box::new(JsonLines::new(text(file, gz), name.clone())),
+        Format::JsonList { gz } => Box::new(JsonList::new(text(file, gz), name.clone())),
+    };
+    Ok(Rows {
+        objects,
+        columns: columns.clone(),
+        file: name,
+        state: State::Fresh,
+    })
+}
+
+type Objects = Box<dyn Iterator<Item = Object> + Send>;
+
+fn text(file: File, gz: bool) -> Box<dyn BufRead + Send> {
+    let file = BufReader::new(file);
+    if gz {
+        Box::new(BufReader::new(MultiGzDecoder::new(file)))
+    } else {
+        Box::new(file)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Format {
+    JsonLines { gz: bool },
+    JsonList { gz: bool },
+    Parquet,
+}
+
+impl Format {
+    fn of(path: &Path) -> Result<Format, DataError> {
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().to_lowercase())
+            .unwrap_or_default();
+        let (stem, gz) = match name.strip_suffix(".gz") {
+            Some(stem) => (stem, true),
+            None => (name.as_str(), false),
+        };
+        match stem.rsplit_once('.').map(|(_, extension)| extension) {
+            Some("jsonl") => Ok(Format::JsonLines { gz }),
+            Some("json") => Ok(Format::JsonList { gz }),
+            Some("parquet") if !gz => Ok(Format::Parquet),
+            extension => Err(DataError::Extension {
+                path: path.to_owned(),
+                found: match (extension, gz) {
+                    (None, false) => "no extension".to_owned(),
+                    (None, true) => "the extension .gz".to_owned(),
+                    (Some(extension), false) => format!("the extension .{extension}"),
+                    (Some(extension), true) => format!("the extension .{extension}.gz"),
+                },
+            }),
+        }
+    }
+}
+
+/// The rows of one file, in order; see [`read`].
+///
+/// After an error about one row's columns, or about one line of JSONL, the
+/// next call goes on with the next row.
+pub struct Rows {
+    objects: Objects,
+    columns: Columns,
+    file: Arc<Path>,
+    state: State,
+}
+
+/// What has come out of the file so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Fresh,
+    Going,
+    Over,
+}
+
+impl Iterator for Rows {
+    type Item = Result<Row, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.state == State::Over {
+            return None;
+        }
+        match self.objects.next() {
+            Some(object) => {
+                self.state = State::Going;
+                Some(object.and_then(|(at, object)| Row::parse(at, object, &self.columns)))
+            }
+            None => {
+                let fresh = self.state == State::Fresh;
+                self.state = State::Over;
+                fresh.then(|| {
+                    Err(DataError::NoRows {
+                        path: self.file.to_path_buf(),
+                    })
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! One transformer block, forward and backward side by side:
+//!
+//! `middle = input + W_o attention(rotary(W_qkv norm(input)))`,
+//! `output = middle + W_down swiglu(W_gate_up norm(middle))`.
+
+use std::ops::Range;
+
+use iwsft_engine::ops::attention::Heads;
+use iwsft_engine::ops::rotary::RotaryTable;
+use iwsft_engine::ops::{attention, head_norm, linear, rms_norm, rotary, rows, swiglu};
+use iwsft_engine::{Layout, Tensor, View, ViewMut};
+
+use crate::ModelConfig;
+use crate::memory::{BlockActivations, Scratch};
+
+/// Where one block's parameters lie in the flat buffer; neighbours that one
+/// matrix product serves are one range.
+#[derive(Debug, Clone)]
+pub(crate) struct BlockRanges {
+    attention_norm: Range<usize>,
+    /// `[(h + 2k) e, d]`.
+    qkv: Range<usize>,
+    /// `[(h + 2k) e]`.
+    qkv_bias: Option<Range<usize>>,
+    /// `[2e]`: query norm, key norm.
+    head_norms: Option<Range<usize>>,
+    /// `[d, h e]`.
+    output: Range<usize>,
+    mlp_norm: Range<usize>,
+    /// `[2f, d]`.
+    gate_up: Range<usize>,
+    /// `[d, f]`.
+    down: Range<usize>,
+}
+
+impl BlockRanges {
+    pub(crate) fn new(config: &ModelConfig, layout: &Layout, layer: usize) -> Self {
+        let span = |first: &str, last: &str| {
+            let range = |name: &str| {
+                let name = format!("model.layers.{layer}.{name}");
+                layout
+                    .get(&name)
+                    .map(|parameter| parameter.range.clone())
+                    .unwrap_or_default()
+            };
+            range(first).start..range(last).end
+        };
+        let one = |name: &str| span(name, name);
+        Self {
+            attention_norm: one("input_layernorm.weight"),
+            qkv: span("self_attn.q_proj.weight", "self_attn.v_proj.weight"),
+            qkv_bias: config
+                .qkv_bias
+                .then(|| span("self_attn.q_proj.bias", "self_attn.v_proj.bias")),
+            head_norms: config
+                .qk_norm
+                .then(|| span("self_attn.q_norm.weight", "self_attn.k_norm.weight")),
+            output: one("self_attn.o_proj.weight"),
+            mlp_norm: one("post_attention_layernorm.weight"),
+            gate_up: span("mlp.gate_proj.weight", "mlp.up_proj.weight"),
+            down: one("mlp.down_proj.weight"),
+        }
+    }
+}
+
+/// What the tokens of a micro-batch attend to.
+pub(crate) enum Context<'a> {
+    /// Their own packed sequences.
+    Packed { cu_seqlens: &'a [usize] },
+    /// The packed sequence of a prompt, whose keys and values go into `cache`.
+    Prompt {
+        cu_seqlens: &'a [usize],
+        cache: &'a mut Tensor,
+    },
+    /// One token, to everything in `cache`, which it joins as row `position`.
+    Cached {
+        cache: &'a mut Tensor,
+        position: usize,
+    },
+}
+
+/// One block of a model, with what it needs for a micro-batch.
+pub(crate) struct Block<'a> {
+    pub(crate) config: &'a ModelConfig,
+    pub(crate) ranges: &'a BlockRanges,
+    pub(crate) parameters: &'a Tensor,
+    pub(crate) table: &'a RotaryTable,
+    pub(crate) positions: &'a [u32],
+}
+
+impl Block<'_> {
+    fn parameter(&self, range: &Range<usize>) -> View<'_> {
+        self.parameters.view(range.clone())
+    }
+
+    /// Sizes for [`linear`]: `[n, in, out]`.
+    fn sizes(&self) -> Sizes {
+        let (n, d, f) = (
+            self.positions.len(),
+            self.config.hidden_size,
+            self.config.feed_forward,
+        );
+        let heads = self.config.head_layout();
+        let attended = heads.queries * heads.width;
+        Sizes {
+            n,
+            d,
+            f,
+            heads,
+            qkv: [n, d, heads.row()],
+            output: [n, attended, d],
+            gate_up: [n, d, 2 * f],
+            down: [n, f, d],
+        }
+    }
+
+    /// Writes `output [n, d]` if there is one (a block that is computed again
+    /// for its backward pass needs none) and fills `kept`.
+    pub(crate) fn forward(
+        &self,
+        input: View<'_>,
+        context: Context<'_>,
+        kept: &mut BlockActivations,
+        scratch: &mut Scratch,
+        output: Option<ViewMut<'_>>,
+    ) {
+        let Sizes { n, d, f, heads, .. } = self.sizes();
+        let (ranges, eps, sizes) = (self.ranges, self.config.rms_norm_eps, self.sizes());
+        let qkv_size = 0..n * heads.row();
+        let mut normed = scratch.normed.view_mut(0..n * d);
+        rms_norm::forward(
+            input,
+            self.parameter(&ranges.attention_norm),
+            eps,
+            normed.reborrow(),
+            kept.attention_rstd.view_mut(0..n),
+        );
+        let projected = match &ranges.head_norms {
+            Some(_) => &mut kept.qkv_raw,
+            None => &mut kept.qkv,
+        };
+        linear::forward(
+            scratch.normed.view(0..n * d),
+            self.parameter(&ranges.qkv),
+            ranges.qkv_bias.as_ref().map(|bias| self.parameter(bias)),
+            projected.view_mut(qkv_size.clone()),
+            sizes.qkv,
+            false,
+        );
+        if let Some(weights) = &ranges.head_norms {
+            let raw = kept.qkv_raw.view(qkv_size.clone());
+            let qkv = kept.qkv.view_mut(qkv_size.clone());
+            head_norm::forward(raw, self.parameter(weights), eps, qkv, heads);
+        }
+        rotary::forward(
+            kept.qkv.view_mut(qkv_size),
+            self.positions,
+            self.table,
+            heads,
+        );
+        self.attend(context, kept);
+
+        rows::copy(input, kept.middle.view_mut(0..n * d));
+        linear::forward(
+            kept.attention.view(0..n * heads.queries * heads.width),
+            self.parameter(&ranges.output),
+            None,
+            kept.middle.view_mut(0..n * d),
+            sizes.output,
+            true,
+        );
+        rms_norm::forward(
+            kept.middle.view(0..n * d),
+            self.parameter(&ranges.mlp_norm),
+            eps,
+            scratch.normed.view_mut(0..n * d),
+            kept.mlp_rstd.view_mut(0..n),
+        );
+        linear::forward(
+            scratch.normed.view(0..n * d),
+            self.parameter(&ranges.gate_up),
+            None,
+            kept.gate_up.view_mut(0..n * 2 * f),
+            sizes.gate_up,
+            false,
+        );
+        let Some(mut output) = output else { return };
+        swiglu::forward(
+            kept.gate_up.view(0..n * 2 * f),
+            scratch.activation.view_mut(0..n * f),
+            f,
+        );
+        rows::copy(kept.middle.view(0..n * d), output.reborrow());
+        linear::forward(
+            scratch.activation.view(0..n * f),
+            self.parameter(&ranges.down),
+            None,
+            output,
+            sizes.down,
+            true,
+        );
+    }
+
+    fn attend(&self, context: Context<'_>, kept: &mut BlockActivations) {
+        let Sizes { n, heads, .. } = self.sizes();
+        let window = self.config.sliding_window;
+        let qkv = kept.qkv.view(0..n * heads.row());
+        let mut out = kept.attention.view_mut(0..n * heads.queries * heads.width);
+        let columns = 2 * heads.keys * heads.width;
+        let first = heads.queries * heads.width;
+        match context {
+            Context::Packed { cu_seqlens } => {
+                let log_sum = kept.log_sum.view_mut(0..n * heads.queries);
+                attention::forward(qkv, cu_seqlens, heads, window, out, log_sum);
+            }
+            Context::Prompt { cu_seqlens, cache } => {
+                let log_sum = kept.log_sum.view_mut(0..n * heads.queries);
+                attention::forward(qkv, cu_seqlens, heads, window, out.reborrow(), log_sum);
+                let cache = cache.view_mut(0..n * columns);
+                rows::copy_columns(qkv, heads.row(), first, cache, columns);
+            }
+            Context::Cached { cache, position } => {
+                let row = cache.view_mut(position * columns..(position + 1) * columns);
+                rows::copy_columns(qkv, heads.row(), first, row, columns);
+                let cache = cache.view(0..(position + 1) * columns);
+                attention::cached(qkv, cache, heads, window, out);
+            }
+        }
+    }
+
+    /// Turns `dresidual [n, d]` from the gradient of the block's output into
+    /// that of its `input`, and adds to the parameters' `gradients`. Uses up
+    /// what the forward pass `kept`.
+    pub(crate) fn backward(
+        &self,
+        input: View<'_>,
+        cu_seqlens: &[usize],
+        kept: &mut BlockActivations,
+        scratch: &mut Scratch,
+        dresidual: &mut Tensor,
+        gradients: &mut Tensor,
+    ) {
+        self.backward_feed_forward(kept, scratch, dresidual, gradients);
+        self.backward_attention(input, cu_seqlens, kept, scratch, dresidual, gradients);
+    }
+
+    fn backward_feed_forward(
+        &self,
+        kept: &mut BlockActivations,
+        scratch: &mut Scratch,
+        dresidual: &mut Tensor,
+        gradients: &mut Tensor,
+    ) {
+        let Sizes {
+            n,
+            d,
+            f,
+            gate_up,
+            down,
+            ..
+        } = self.sizes();
+        let ranges = self.ranges;
+        linear::backward_input(
+            dresidual.view(0..n * d),
+            self.parameter(&ranges.down),
+            scratch.activation.view_mut(0..n * f),
+            down,
+            false,
+        );
+        swiglu::backward_in_place(
+            kept.gate_up.view_mut(0..n * 2 * f),
+            scratch.activation.view_mut(0..n * f),
+            f,
+        );
+        linear::backward_weight(
+            dresidual.view(0..n * d),
+            scratch.activation.view(0..n * f),
+            gradients.view_mut(ranges.down.clone()),
+            down,
+        );
+        let dgate_up = kept.gate_up.view(0..n * 2 * f);
+        let (middle, rstd) = (kept.middle.view(0..n * d), kept.mlp_rstd.view(0..n));
+        let norm = self.parameter(&ranges.mlp_norm);
+        rms_norm::again(middle, norm, rstd, scratch.normed.view_mut(0..n * d));
+        linear::backward_weight(
+            dgate_up,
+            scratch.normed.view(0..n * d),
+            gradients.view_mut(ranges.gate_up.clone()),
+            gate_up,
+        );
+        linear::backward_input(
+            dgate_up,
+            self.parameter(&ranges.gate_up),
+            scratch.normed.view_mut(0..n * d),
+            gate_up,
+            false,
+        );
+        rms_norm::backward(
+            middle,
+            norm,
+            rstd,
+            scratch.normed.view(0..n * d),
+            dresidual.view_mut(0..n * d),
+            gradients.view_mut(ranges.mlp_norm.clone()),
+        );
+    }
+
+    fn backward_attention(
+        &self,
+        input: View<'_>,
+        cu_seqlens: &[usize],
+        kept: &mut BlockActivations,
+        scratch: &mut Scratch,
+        dresidual: &mut Tensor,
+        gradients: &mut Tensor,
+    ) {
+        let Sizes {
+            n,
+            d,
+            heads,
+            qkv,
+            output,
+            ..
+        } = self.sizes();
+        let (ranges, eps) = (self.ranges, self.config.rms_norm_eps);
+        let (attended, qkv_size) = (0..n * heads.queries * heads.width, 0..n * heads.row());
+        linear::backward_input(
+            dresidual.view(0..n * d),
+            self.parameter(&ranges.output),
+            scratch.dattention.view_mut(attended.clone()),
+            output,
+            false,
+        );
+        linear::backward_weight(
+            dresidual.view(0..n * d),
+            kept.attention.view(attended.clone()),
+            gradients.view_mut(ranges.output.clone()),
+            output,
+        );
+        attention::backward(
+            kept.qkv.view(qkv_size.clone()),
+            cu_seqlens,
+            heads,
+            self.config.sliding_window,
+            kept.attention.view(attended.clone()),
+            kept.log_sum.view(0..n * heads.queries),
+            scratch.dattention.view(attended),
+            scratch.dqkv.view_mut(qkv_size.clone()),
+        );
+        let mut dqkv = scratch.dqkv.view_mut(qkv_size.clone());
+        rotary::backward(dqkv.reborrow(), self.positions, self.table, heads);
+        if let Some(weights) = &ranges.head_norms {
+            head_norm::backward(
+                kept.qkv_raw.view(qkv_size.clone()),
+                self.parameter(weights),
+                eps,
+                dqkv,
+                gradients.view_mut(weights.clone()),
+                heads,
+            );
+        }
+        let dqkv = scratch.dqkv.view(qkv_size);
+        let (norm, rstd) = (
+            self.parameter(&ranges.attention_norm),
+            kept.attention_rstd.view(0..n),
+        );
+        rms_norm::again(input, norm, rstd, scratch.normed.view_mut(0..n * d));
+        let normed = scratch.normed.view(0..n * d);
+        linear::backward_weight(dqkv, normed, gradients.view_mut(ranges.qkv.clone()), qkv);
+        if let Some(bias) = &ranges.qkv_bias {
+            linear::backward_bias(dqkv, gradients.view_mut(bias.clone()));
+        }
+        linear::backward_input(
+            dqkv,
+            self.parameter(&ranges.qkv),
+            scratch.normed.view_mut(0..n * d),
+            qkv,
+            false,
+        );
+        rms_norm::backward(
+            input,
+            norm,
+            rstd,
+            scratch.normed.view(0..n * d),
+            dresidual.view_mut(0..n * d),
+            gradients.view_mut(ranges.attention_norm.clone()),
+        );
+    }
+}
+
+/// Sizes of one block for a micro-batch; the arrays are `[n, in, out]`.
+struct Sizes {
+    n: usize,
+    d: usize,
+    f: usize,
+    heads: Heads,
+    qkv: [usize; 3],
+    output: [usize; 3],
+    gate_up: [usize; 3],
+    down: [usize; 3],
+}
+
+impl ModelConfig {
+    /// How the columns of `qkv` divide into heads.
+    pub(crate) fn head_layout(&self) -> Heads {
+        Heads {
+            queries: self.heads,
+            keys: self.kv_heads,
+            width: self.head_dim,
+        }
+    }
+}

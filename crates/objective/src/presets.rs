@@ -1,0 +1,153 @@
+//! Objectives under the names of where they come from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::objective::{Length, Proposal, Quality, Reduction};
+use crate::spec::{MethodName, ObjectiveSpec};
+
+/// A named set of values for every key of an objective.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// Plain supervised fine-tuning. Each trajectory counts the same, as in
+    /// the iw-SFT presets, so the two differ by the weight only.
+    Sft,
+    /// The language-model program of arXiv 2507.12856: one weight a
+    /// trajectory, `T = 1`, clip `[0, 16]`, q = the current policy, the
+    /// reference is the starting checkpoint. Each trajectory's loss is its
+    /// weight times its mean NLL; no normalisation over the batch.
+    IwSftLlm,
+    /// The same with one weight a step, clip `[0.2, 1.8]`.
+    IwSftLlmStep,
+    /// The control program of arXiv 2507.12856: one weight a trajectory,
+    /// `T = 10`, clip `[0, 1000]`, q = moving average with decay 0.9, weights
+    /// divided by their sum. (The authors also divide by the number of
+    /// trajectories: a constant, which Adam cancels.)
+    IwSftControl,
+    /// The same with one weight a step, clip `[0, 2]`. Masked steps do not
+    /// count in the normalisation; in the authors' program padding does.
+    IwSftControlStep,
+    /// Dynamic fine-tuning, arXiv 2508.05629, averaged over tokens.
+    Dft,
+    /// p^alpha, arXiv 2510.00526, averaged over tokens. `alpha` has to be
+    /// chosen: the paper's point is that it depends on the model.
+    PAlpha,
+    /// Proximal SFT, arXiv 2508.17784, averaged over tokens, with the values
+    /// of its authors' recipe: epsilon 0.28, and the old policy renewed every
+    /// 8 updates (256 prompts in mini-batches of 32).
+    Psft,
+}
+
+impl Preset {
+    /// Every preset.
+    pub const ALL: [Self; 8] = [
+        Self::Sft,
+        Self::IwSftLlm,
+        Self::IwSftLlmStep,
+        Self::IwSftControl,
+        Self::IwSftControlStep,
+        Self::Dft,
+        Self::PAlpha,
+        Self::Psft,
+    ];
+
+    /// The name in a recipe.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sft => "sft",
+            Self::IwSftLlm => "iw-sft-llm",
+            Self::IwSftLlmStep => "iw-sft-llm-step",
+            Self::IwSftControl => "iw-sft-control",
+            Self::IwSftControlStep => "iw-sft-control-step",
+            Self::Dft => "dft",
+            Self::PAlpha => "p-alpha",
+            Self::Psft => "psft",
+        }
+    }
+
+    /// The recipe that says `preset = "..."` and nothing else.
+    pub fn spec(self) -> ObjectiveSpec {
+        ObjectiveSpec {
+            preset: Some(self),
+            ..ObjectiveSpec::default()
+        }
+    }
+
+    /// The preset whose values a recipe gets that names only a method.
+    pub(crate) fn of_method(method: MethodName) -> Self {
+        match method {
+            MethodName::Sft => Self::Sft,
+            MethodName::IwSft => Self::IwSftLlm,
+            MethodName::IwSftStep => Self::IwSftLlmStep,
+            MethodName::Dft => Self::Dft,
+            MethodName::PAlpha => Self::PAlpha,
+            MethodName::Psft => Self::Psft,
+        }
+    }
+
+    /// The values.
+    pub(crate) fn values(self) -> Values {
+        let llm = Values {
+            method: MethodName::IwSft,
+            temperature: 1.0,
+            clip: [0.0, 16.0],
+            length: Length::Mean,
+            reduction: Reduction::TrajectoryMean,
+            self_normalise: false,
+            q: Proposal::Current,
+            quality: Quality::Off,
+            epsilon: 0.28,
+        };
+        let control = Values {
+            temperature: 10.0,
+            clip: [0.0, 1000.0],
+            self_normalise: true,
+            q: Proposal::Ema(0.9),
+            ..llm
+        };
+        let token = |method| Values {
+            method,
+            reduction: Reduction::Token,
+            ..llm
+        };
+        match self {
+            Self::Sft => Values {
+                method: MethodName::Sft,
+                ..llm
+            },
+            Self::IwSftLlm => llm,
+            Self::IwSftLlmStep => Values {
+                method: MethodName::IwSftStep,
+                clip: [0.2, 1.8],
+                ..llm
+            },
+            Self::IwSftControl => control,
+            Self::IwSftControlStep => Values {
+                method: MethodName::IwSftStep,
+                clip: [0.0, 2.0],
+                ..control
+            },
+            Self::Dft => token(MethodName::Dft),
+            Self::PAlpha => token(MethodName::PAlpha),
+            Self::Psft => Values {
+                q: Proposal::Lagged(8),
+                ..token(MethodName::Psft)
+            },
+        }
+    }
+}
+
+/// A value for every key. `clip`, `q` and `epsilon` are used where the method
+/// has a use for them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Values {
+    pub(crate) method: MethodName,
+    pub(crate) temperature: f64,
+    pub(crate) clip: [f64; 2],
+    pub(crate) length: Length,
+    pub(crate) reduction: Reduction,
+    pub(crate) self_normalise: bool,
+    pub(crate) q: Proposal,
+    pub(crate) quality: Quality,
+    pub(crate) epsilon: f64,
+}

@@ -1,0 +1,82 @@
+//! What a run reports while it goes on.
+
+use std::path::Path;
+
+use iwsft_objective::Diagnostics;
+use serde::Serialize;
+
+use crate::Plan;
+
+/// Follows a run, to show progress. Every method may be left out.
+pub trait Observer {
+    /// The run begins, or goes on, after `step` steps.
+    fn on_start(&mut self, plan: &Plan, step: u64) {
+        let _ = (plan, step);
+    }
+
+    /// A step was made.
+    fn on_step(&mut self, metrics: &StepMetrics) {
+        let _ = metrics;
+    }
+
+    /// The policy was validated.
+    fn on_validation(&mut self, metrics: &ValidationMetrics) {
+        let _ = metrics;
+    }
+
+    /// A checkpoint was written to `path` after `step` steps.
+    fn on_checkpoint(&mut self, path: &Path, step: u64) {
+        let _ = (path, step);
+    }
+
+    /// Something that the user should know.
+    fn on_message(&mut self, message: &str) {
+        let _ = message;
+    }
+}
+
+/// Shows nothing.
+impl Observer for () {}
+
+/// A line of `metrics.jsonl` about an optimizer step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename = "step")]
+pub struct StepMetrics {
+    /// Steps made, this one included.
+    pub step: u64,
+    /// Passes over the data made, with the share of the present one.
+    pub epoch: f64,
+    /// Learning rate of this step.
+    pub learning_rate: f64,
+    /// Norm of the gradient before it was clipped.
+    pub grad_norm: f64,
+    /// Whether the gradient was clipped.
+    pub grad_clipped: bool,
+    /// Rows (tokens) of this step, prompts included.
+    pub tokens: u64,
+    /// The same of all steps so far.
+    pub total_tokens: u64,
+    /// Forward passes that carried gradients.
+    pub micro_batches: usize,
+    /// Rows (tokens) a second, of this step.
+    pub tokens_per_second: f64,
+    /// Seconds of training so far, earlier sessions included.
+    pub seconds: f64,
+    /// The objective's report on the batch; `loss` is what is optimised.
+    #[serde(flatten)]
+    pub diagnostics: Diagnostics,
+}
+
+/// A line of `metrics.jsonl` about a validation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename = "validation")]
+pub struct ValidationMetrics {
+    /// Steps made before it.
+    pub step: u64,
+    /// Plain negative log-likelihood in nats per step (token) with loss.
+    pub nll: f64,
+    /// Whether no earlier validation of a trained policy was lower.
+    pub best: bool,
+    /// Seconds of training so far, earlier sessions included.
+    pub seconds: f64,
+}
