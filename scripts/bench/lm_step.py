@@ -17,7 +17,7 @@ program:
     iw      the same with `--iw`: preset iw-sft-llm, reference log-probabilities
             computed once from the weights at the start
 
-The Rust example is built first (`cargo build --release -p iwsft-lm --example
+The Rust example is built first (`cargo build --release -p iwsft --example
 lm_step`) unless `--binary` names it.
 
 All do the same work: forward over the whole batch, mean negative log-likelihood
@@ -399,7 +399,7 @@ def main() -> None:
         torch_child(*arguments.inputs, arguments.threads)
         return
     if arguments.binary is None and set(arguments.programs) != {"torch"}:
-        build = ["cargo", "build", "--release", "-p", "iwsft-lm", "--example", "lm_step"]
+        build = ["cargo", "build", "--release", "-p", "iwsft", "--example", "lm_step"]
         subprocess.run(build, cwd=ROOT, check=True)
         arguments.binary = ROOT / "target/release/examples/lm_step"
 

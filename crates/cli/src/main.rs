@@ -1,3 +1,66 @@
 //! `iwsft`: fine-tune policies on curated data.
 
-fn main() {}
+mod bandit;
+mod inspect;
+mod language;
+mod logits;
+mod mistake;
+mod progress;
+mod recipe;
+mod sample;
+mod score;
+mod table;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Fine-tune policies on curated data with importance-weighted SFT.
+#[derive(Debug, clap::Parser)]
+#[command(name = "iwsft", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Threads to compute on; all cores where nothing is said.
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Train(train::Args),
+    Score(score::Args),
+    Inspect(inspect::Args),
+    Sample(sample::Args),
+    Logits(logits::Args),
+    Bandit(bandit::Args),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            progress::say(&format!("error: {error:#}"));
+            ExitCode::from(mistake::exit_status(&error))
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    iwsft_engine::CpuPath::from_environment()
+        .map_err(|error| mistake::Mistake::new(error.to_string()))?;
+    if let Some(threads) = cli.threads {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()?;
+    }
+    match cli.command {
+        Command::Train(args) => train::run(args),
+        Command::Score(args) => score::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Sample(args) => sample::run(args),
+        Command::Logits(args) => logits::run(args),
+        Command::Bandit(args) => bandit::run(args),
+    }
+}

@@ -25,6 +25,19 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// Where the matrix begins, from `row` on.
+    fn strided(&self, row: usize) -> Strided {
+        Strided {
+            pointer: self
+                .values
+                .as_ptr()
+                .wrapping_add(row * self.row_stride)
+                .cast_mut(),
+            row_stride: self.row_stride,
+            column_stride: self.column_stride,
+        }
+    }
+
     /// The same memory, rows and columns exchanged.
     pub(crate) fn transposed(self) -> Self {
         Self {
@@ -48,36 +61,40 @@ pub(crate) fn multiply(
     let (m, n, k) = (left.rows, right.columns, left.columns);
     assert_eq!(k, right.rows, "inner dimensions of a matrix product");
     assert_eq!(destination.len(), m * n, "destination of a matrix product");
-    let left = Strided {
-        pointer: left.values.as_ptr().cast_mut(),
-        row_stride: left.row_stride,
-        column_stride: left.column_stride,
-    };
-    let right = Strided {
-        pointer: right.values.as_ptr().cast_mut(),
-        row_stride: right.row_stride,
-        column_stride: right.column_stride,
-    };
-    let destination = Strided {
-        pointer: destination.as_mut_ptr(),
-        row_stride: n,
-        column_stride: 1,
-    };
-    // SAFETY: `Matrix::new` checked that every element of `left` and `right`
-    // lies inside its slice, the destination was checked above, and it cannot
-    // overlap the operands because it is borrowed mutably.
-    unsafe {
-        multiply_strided(
-            destination,
-            left,
-            right,
-            [m, n, k],
-            1.0,
-            accumulate,
-            Parallelism::Rayon(0),
-        );
+    let right = right.strided(0);
+    for (block, destination) in destination
+        .chunks_mut(ROWS_PER_PRODUCT * n.max(1))
+        .enumerate()
+    {
+        let rows = destination.len() / n;
+        let left = left.strided(block * ROWS_PER_PRODUCT);
+        let destination = Strided {
+            pointer: destination.as_mut_ptr(),
+            row_stride: n,
+            column_stride: 1,
+        };
+        let sizes = [rows, n, k];
+        // SAFETY: `Matrix::new` checked that every element of `left` and `right`
+        // lies inside its slice, the destination was checked above, and it cannot
+        // overlap the operands because it is borrowed mutably.
+        unsafe {
+            multiply_strided(
+                destination,
+                left,
+                right,
+                sizes,
+                1.0,
+                accumulate,
+                Parallelism::Rayon(0),
+            );
+        }
     }
 }
+
+/// Rows of the destination that are computed together. `gemm` packs a copy of
+/// as many columns of the other operand, which for the gradient of a vocabulary
+/// matrix would be larger than all its other memory.
+const ROWS_PER_PRODUCT: usize = 4096;
 
 /// Where a strided matrix begins; sizes are given with each product.
 #[derive(Clone, Copy)]

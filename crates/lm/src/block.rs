@@ -127,7 +127,7 @@ impl Block<'_> {
         let Sizes { n, d, f, heads, .. } = self.sizes();
         let (ranges, eps, sizes) = (self.ranges, self.config.rms_norm_eps, self.sizes());
         let qkv_size = 0..n * heads.row();
-        let mut normed = scratch.normed.view_mut(0..n * d);
+        let mut normed = scratch.narrow.view_mut(0..n * d);
         rms_norm::forward(
             input,
             self.parameter(&ranges.attention_norm),
@@ -140,7 +140,7 @@ impl Block<'_> {
             None => &mut kept.qkv,
         };
         linear::forward(
-            scratch.normed.view(0..n * d),
+            scratch.narrow.view(0..n * d),
             self.parameter(&ranges.qkv),
             ranges.qkv_bias.as_ref().map(|bias| self.parameter(bias)),
             projected.view_mut(qkv_size.clone()),
@@ -173,11 +173,11 @@ impl Block<'_> {
             kept.middle.view(0..n * d),
             self.parameter(&ranges.mlp_norm),
             eps,
-            scratch.normed.view_mut(0..n * d),
+            scratch.narrow.view_mut(0..n * d),
             kept.mlp_rstd.view_mut(0..n),
         );
         linear::forward(
-            scratch.normed.view(0..n * d),
+            scratch.narrow.view(0..n * d),
             self.parameter(&ranges.gate_up),
             None,
             kept.gate_up.view_mut(0..n * 2 * f),
@@ -187,12 +187,12 @@ impl Block<'_> {
         let Some(mut output) = output else { return };
         swiglu::forward(
             kept.gate_up.view(0..n * 2 * f),
-            scratch.activation.view_mut(0..n * f),
+            scratch.wide.view_mut(0..n * f),
             f,
         );
         rows::copy(kept.middle.view(0..n * d), output.reborrow());
         linear::forward(
-            scratch.activation.view(0..n * f),
+            scratch.wide.view(0..n * f),
             self.parameter(&ranges.down),
             None,
             output,
@@ -263,35 +263,35 @@ impl Block<'_> {
         linear::backward_input(
             dresidual.view(0..n * d),
             self.parameter(&ranges.down),
-            scratch.activation.view_mut(0..n * f),
+            scratch.wide.view_mut(0..n * f),
             down,
             false,
         );
         swiglu::backward_in_place(
             kept.gate_up.view_mut(0..n * 2 * f),
-            scratch.activation.view_mut(0..n * f),
+            scratch.wide.view_mut(0..n * f),
             f,
         );
         linear::backward_weight(
             dresidual.view(0..n * d),
-            scratch.activation.view(0..n * f),
+            scratch.wide.view(0..n * f),
             gradients.view_mut(ranges.down.clone()),
             down,
         );
         let dgate_up = kept.gate_up.view(0..n * 2 * f);
         let (middle, rstd) = (kept.middle.view(0..n * d), kept.mlp_rstd.view(0..n));
         let norm = self.parameter(&ranges.mlp_norm);
-        rms_norm::again(middle, norm, rstd, scratch.normed.view_mut(0..n * d));
+        rms_norm::again(middle, norm, rstd, scratch.narrow.view_mut(0..n * d));
         linear::backward_weight(
             dgate_up,
-            scratch.normed.view(0..n * d),
+            scratch.narrow.view(0..n * d),
             gradients.view_mut(ranges.gate_up.clone()),
             gate_up,
         );
         linear::backward_input(
             dgate_up,
             self.parameter(&ranges.gate_up),
-            scratch.normed.view_mut(0..n * d),
+            scratch.narrow.view_mut(0..n * d),
             gate_up,
             false,
         );
@@ -299,7 +299,7 @@ impl Block<'_> {
             middle,
             norm,
             rstd,
-            scratch.normed.view(0..n * d),
+            scratch.narrow.view(0..n * d),
             dresidual.view_mut(0..n * d),
             gradients.view_mut(ranges.mlp_norm.clone()),
         );
@@ -327,7 +327,7 @@ impl Block<'_> {
         linear::backward_input(
             dresidual.view(0..n * d),
             self.parameter(&ranges.output),
-            scratch.dattention.view_mut(attended.clone()),
+            scratch.narrow.view_mut(attended.clone()),
             output,
             false,
         );
@@ -344,10 +344,10 @@ impl Block<'_> {
             self.config.sliding_window,
             kept.attention.view(attended.clone()),
             kept.log_sum.view(0..n * heads.queries),
-            scratch.dattention.view(attended),
-            scratch.dqkv.view_mut(qkv_size.clone()),
+            scratch.narrow.view(attended),
+            scratch.wide.view_mut(qkv_size.clone()),
         );
-        let mut dqkv = scratch.dqkv.view_mut(qkv_size.clone());
+        let mut dqkv = scratch.wide.view_mut(qkv_size.clone());
         rotary::backward(dqkv.reborrow(), self.positions, self.table, heads);
         if let Some(weights) = &ranges.head_norms {
             head_norm::backward(
@@ -359,13 +359,13 @@ impl Block<'_> {
                 heads,
             );
         }
-        let dqkv = scratch.dqkv.view(qkv_size);
+        let dqkv = scratch.wide.view(qkv_size);
         let (norm, rstd) = (
             self.parameter(&ranges.attention_norm),
             kept.attention_rstd.view(0..n),
         );
-        rms_norm::again(input, norm, rstd, scratch.normed.view_mut(0..n * d));
-        let normed = scratch.normed.view(0..n * d);
+        rms_norm::again(input, norm, rstd, scratch.narrow.view_mut(0..n * d));
+        let normed = scratch.narrow.view(0..n * d);
         linear::backward_weight(dqkv, normed, gradients.view_mut(ranges.qkv.clone()), qkv);
         if let Some(bias) = &ranges.qkv_bias {
             linear::backward_bias(dqkv, gradients.view_mut(bias.clone()));
@@ -373,7 +373,7 @@ impl Block<'_> {
         linear::backward_input(
             dqkv,
             self.parameter(&ranges.qkv),
-            scratch.normed.view_mut(0..n * d),
+            scratch.narrow.view_mut(0..n * d),
             qkv,
             false,
         );
@@ -381,7 +381,7 @@ impl Block<'_> {
             input,
             norm,
             rstd,
-            scratch.normed.view(0..n * d),
+            scratch.narrow.view(0..n * d),
             dresidual.view_mut(0..n * d),
             gradients.view_mut(ranges.attention_norm.clone()),
         );

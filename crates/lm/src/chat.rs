@@ -5,6 +5,7 @@
 //! that writes plain JSON, loop controls and Python's string methods.
 
 mod environment;
+pub use environment::today;
 mod generation_tag;
 mod python;
 
@@ -26,6 +27,7 @@ const NAME: &str = "chat";
 /// A compiled chat template.
 #[derive(Debug, Clone)]
 pub struct ChatTemplate {
+    source: String,
     /// Where the source comes from, for messages.
     origin: String,
     plain: Environment<'static>,
@@ -63,8 +65,8 @@ impl ChatTemplate {
     /// # Errors
     /// When the source is not a valid template.
     pub fn new(
-        origin: &str,
         source: &str,
+        origin: &str,
         special: &BTreeMap<String, String>,
     ) -> Result<Self, LmError> {
         let compile = |source: String, marking| {
@@ -74,16 +76,22 @@ impl ChatTemplate {
                 .map_err(|error| failure(origin, &error))?;
             Ok(environment)
         };
-        let (source, tagged) = generation_tag::replace(source);
+        let (rewritten, tagged) = generation_tag::replace(source);
         Ok(Self {
+            source: source.into(),
             origin: origin.into(),
-            plain: compile(source.clone(), false)?,
-            marked: tagged.then(|| compile(source, true)).transpose()?,
+            plain: compile(rewritten.clone(), false)?,
+            marked: tagged.then(|| compile(rewritten, true)).transpose()?,
             special: special
                 .iter()
                 .map(|(role, text)| (role.clone(), json!(text)))
                 .collect(),
         })
+    }
+
+    /// The template as it was given.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// Where the template comes from.

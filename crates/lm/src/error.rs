@@ -188,6 +188,15 @@ pub enum LmError {
         /// The engine's or the template's own message.
         reason: String,
     },
+    /// A conversation needs a chat template, and the model has none.
+    #[error(
+        "{folder}: the model has no chat template (neither chat_template.jinja nor `chat_template` \
+         in tokenizer_config.json); name a template file, or use plain text"
+    )]
+    NoChatTemplate {
+        /// The model folder.
+        folder: PathBuf,
+    },
     /// A conversation cannot be used as given.
     #[error("messages: {reason}")]
     Messages {

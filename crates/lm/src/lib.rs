@@ -7,19 +7,19 @@ mod config;
 mod error;
 mod file;
 mod generate;
-mod mask;
+pub mod mask;
 mod memory;
 mod model;
 mod tokenizer;
 pub mod weights;
 
 pub use batch::TokenBatch;
-pub use chat::{ChatTemplate, RenderOptions};
+pub use chat::{ChatTemplate, RenderOptions, today};
 pub use config::{Family, Llama3RopeScaling, ModelConfig};
 pub use error::LmError;
 pub use generate::Session;
 pub use mask::{
-    Encoded, encode_messages, encode_prompt_completion, encode_prompt_completion_messages,
+    Masked, encode_messages, encode_prompt_completion, encode_prompt_completion_messages,
     encode_text,
 };
 pub use memory::MemoryPlan;

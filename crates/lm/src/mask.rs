@@ -17,7 +17,7 @@ use crate::tokenizer::{Located, Tokenizer};
 
 /// A row as tokens.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Encoded {
+pub struct Masked {
     /// The tokens, `[n]`.
     pub tokens: Vec<u32>,
     /// What the loss of predicting each token is multiplied with, `[n]`; 0 for
@@ -54,7 +54,7 @@ pub fn encode_messages(
     messages: &[Value],
     weights: &[Option<f32>],
     options: &RenderOptions,
-) -> Result<Encoded, LmError> {
+) -> Result<Masked, LmError> {
     let weights = message_weights(messages, weights)?;
     if weights.iter().all(|weight| *weight == 0.0) {
         return Err(LmError::MaskEmpty {
@@ -95,7 +95,7 @@ pub fn encode_prompt_completion_messages(
     prompt: &[Value],
     completion: &[Value],
     options: &RenderOptions,
-) -> Result<Encoded, LmError> {
+) -> Result<Masked, LmError> {
     let messages = [prompt, completion].concat();
     let mut weights = vec![Some(0.0); prompt.len()];
     weights.resize(messages.len(), None);
@@ -117,7 +117,7 @@ pub fn encode_prompt_completion(
     prompt: &str,
     completion: &str,
     append_end: bool,
-) -> Result<Encoded, LmError> {
+) -> Result<Masked, LmError> {
     let mut tokens = with_beginning(tokenizer, prompt)?;
     let start = tokens.len();
     tokens.extend(tokenizer.encode(completion, false)?);
@@ -139,11 +139,7 @@ pub fn encode_prompt_completion(
 ///
 /// # Errors
 /// As [`encode_prompt_completion`]; a text of fewer than two tokens has no loss.
-pub fn encode_text(
-    tokenizer: &Tokenizer,
-    text: &str,
-    append_end: bool,
-) -> Result<Encoded, LmError> {
+pub fn encode_text(tokenizer: &Tokenizer, text: &str, append_end: bool) -> Result<Masked, LmError> {
     let mut tokens = with_beginning(tokenizer, text)?;
     if append_end {
         push_end(tokenizer, &mut tokens)?;
@@ -252,7 +248,7 @@ fn weigh(located: &Located, spans: &[(Range<usize>, f32)]) -> Vec<f32> {
     weights
 }
 
-fn finish(mut step_weight: Vec<f32>, tokens: Vec<u32>) -> Result<Encoded, LmError> {
+fn finish(mut step_weight: Vec<f32>, tokens: Vec<u32>) -> Result<Masked, LmError> {
     if let Some(first) = step_weight.first_mut() {
         *first = 0.0;
     }
@@ -261,7 +257,7 @@ fn finish(mut step_weight: Vec<f32>, tokens: Vec<u32>) -> Result<Encoded, LmErro
             reason: "no token stands entirely in the text that carries loss".into(),
         });
     }
-    Ok(Encoded {
+    Ok(Masked {
         tokens,
         step_weight,
     })

@@ -64,46 +64,42 @@ impl BlockActivations {
     }
 }
 
-/// Buffers that hold nothing from one block to the next.
+/// Buffers that hold nothing from one block to the next, each with several uses
+/// one after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    /// `[n, d]`: normalised residual stream, then its gradient.
-    pub(crate) normed: Tensor,
-    /// `[n, f]`: feed-forward activation and its gradient.
-    pub(crate) activation: Tensor,
-    /// `[n, (h + 2k) e]`: gradient of `qkv`.
-    pub(crate) dqkv: Tensor,
-    /// `[n, h e]`: gradient of attention's output.
-    pub(crate) dattention: Tensor,
+    /// `[n, d]`: normalised residual stream, then its gradient; `[n, h e]`:
+    /// gradient of attention's output.
+    pub(crate) narrow: Tensor,
+    /// `[n, f]`: feed-forward activation and its gradient; `[n, (h + 2k) e]`:
+    /// gradient of `qkv`.
+    pub(crate) wide: Tensor,
 }
 
 /// The rows that carry loss, after the last block.
 #[derive(Debug)]
 pub(crate) struct Head {
-    /// `[s, d]`: residual stream at the scored rows, later its gradient.
+    /// `[s, d]`: residual stream at the scored rows.
     pub(crate) hidden: Tensor,
-    /// `[s]`.
+    /// `[s]`: reciprocal root mean square of `hidden`.
     pub(crate) rstd: Tensor,
-    /// `[s, d]`: after the final norm.
+    /// `[s, d]`: after the final norm; then the gradient of `hidden`.
     pub(crate) normed: Tensor,
     /// `[s, d]`: gradient of `normed`.
     pub(crate) dnormed: Tensor,
-    /// `[s, d]`: gradient of `hidden`.
-    pub(crate) dhidden: Tensor,
     pub(crate) log_prob: LogProbBuffer,
 }
 
 /// All of a model's working memory.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    /// `[layers + 1][n, d]`: residual stream before each block and after the last.
+    /// `[layers + 1][n, d]`: residual stream before each block and after the
+    /// last. The backward pass turns the last one into the stream's gradient.
     pub(crate) residual: Vec<Tensor>,
     /// One for each block that is kept.
     pub(crate) blocks: Vec<BlockActivations>,
     pub(crate) scratch: Scratch,
     pub(crate) head: Head,
-    /// `[n, d]`: gradient of the residual stream.
-    pub(crate) dresidual: Tensor,
 }
 
 impl Memory {
@@ -117,10 +113,8 @@ impl Memory {
                 rstd: Tensor::default(),
                 normed: Tensor::default(),
                 dnormed: Tensor::default(),
-                dhidden: Tensor::default(),
                 log_prob: LogProbBuffer::new(plan.logits),
             },
-            dresidual: Tensor::default(),
         }
     }
 
@@ -146,22 +140,15 @@ impl Memory {
         self.blocks[..kept]
             .iter_mut()
             .for_each(|block| block.reserve(config, n));
-        self.scratch.normed.reserve(n * d);
-        self.scratch.activation.reserve(n * config.feed_forward);
+        let heads = config.head_layout();
+        self.scratch
+            .narrow
+            .reserve(n * d.max(heads.queries * heads.width));
+        self.scratch
+            .wide
+            .reserve(n * config.feed_forward.max(heads.row()));
         self.head.hidden.reserve(s * d);
         self.head.rstd.reserve(s);
         self.head.normed.reserve(s * d);
-    }
-
-    /// Room for the backward pass.
-    pub(crate) fn reserve_backward(&mut self, config: &ModelConfig, [n, s]: [usize; 2]) {
-        let (d, heads) = (config.hidden_size, config.head_layout());
-        self.scratch.dqkv.reserve(n * heads.row());
-        self.scratch
-            .dattention
-            .reserve(n * heads.queries * heads.width);
-        self.head.dnormed.reserve(s * d);
-        self.head.dhidden.reserve(s * d);
-        self.dresidual.reserve(n * d);
     }
 }

@@ -191,7 +191,8 @@ impl LanguageModel {
         );
     }
 
-    /// From the coefficients to `dresidual` behind the last block.
+    /// From the coefficients to the gradient of the residual stream behind the
+    /// last block, which replaces that stream.
     fn head_backward(
         &mut self,
         parameters: &Tensor,
@@ -200,9 +201,8 @@ impl LanguageModel {
         coefficients: &[f32],
     ) {
         let (n, s, d) = (batch.tokens(), batch.steps(), self.config.hidden_size);
-        let Memory {
-            head, dresidual, ..
-        } = &mut self.memory;
+        let Memory { residual, head, .. } = &mut self.memory;
+        head.dnormed.reserve(s * d);
         log_prob::backward(
             head.normed.view(0..s * d),
             parameters.view(self.ranges.head.clone()),
@@ -213,17 +213,18 @@ impl LanguageModel {
             gradients.view_mut(self.ranges.head.clone()),
             d,
         );
-        head.dhidden.zero();
+        let dhidden = &mut head.normed;
+        dhidden.zero();
         rms_norm::backward(
             head.hidden.view(0..s * d),
             parameters.view(self.ranges.norm.clone()),
             head.rstd.view(0..s),
             head.dnormed.view(0..s * d),
-            head.dhidden.view_mut(0..s * d),
+            dhidden.view_mut(0..s * d),
             gradients.view_mut(self.ranges.norm.clone()),
         );
-        let dresidual = dresidual.view_mut(0..n * d);
-        rows::scatter(head.dhidden.view(0..s * d), &batch.rows, dresidual, d);
+        let dresidual = residual[self.config.layers].view_mut(0..n * d);
+        rows::scatter(dhidden.view(0..s * d), &batch.rows, dresidual, d);
     }
 }
 
@@ -256,16 +257,15 @@ impl Policy for LanguageModel {
         coefficients: &[f32],
     ) {
         let (n, d) = (batch.tokens(), self.config.hidden_size);
-        self.memory
-            .reserve_backward(&self.config, [n, batch.steps()]);
         self.head_backward(parameters, gradients, batch, coefficients);
         let Memory {
             residual,
             blocks,
             scratch,
-            dresidual,
             ..
         } = &mut self.memory;
+        let (inputs, last) = residual.split_at_mut(self.config.layers);
+        let dresidual = &mut last[0];
         for (layer, ranges) in self.ranges.blocks.iter().enumerate().rev() {
             let block = Block {
                 config: &self.config,
@@ -274,7 +274,7 @@ impl Policy for LanguageModel {
                 table: &self.table,
                 positions: &batch.positions,
             };
-            let input = residual[layer].view(0..n * d);
+            let input = inputs[layer].view(0..n * d);
             let kept = &mut blocks[if self.plan.recompute { 0 } else { layer }];
             // The last block's activations are still there from the forward pass.
             if self.plan.recompute && layer + 1 < self.config.layers {

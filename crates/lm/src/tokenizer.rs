@@ -192,7 +192,7 @@ impl Tokenizer {
             "default"
         };
         match self.templates.get(name) {
-            Some((file, source)) => ChatTemplate::new(file, source, &self.special).map(Some),
+            Some((file, source)) => ChatTemplate::new(source, file, &self.special).map(Some),
             None if self.templates.is_empty() => Ok(None),
             None => Err(LmError::Tokenizer {
                 path: self.path.with_file_name("tokenizer_config.json"),

@@ -69,6 +69,11 @@ pub(super) fn on_day(
     Ok(environment)
 }
 
+/// The present day, as [`crate::RenderOptions::today`] takes it.
+pub fn today() -> String {
+    Zoned::now().date().to_string()
+}
+
 fn strftime(time: DateTime, format: &str) -> Result<String, Error> {
     jiff::fmt::strtime::format(format, time).map_err(|error| {
         Error::new(

@@ -1,13 +1,13 @@
 //! Renderings compared with Jinja2's, as far as the shared data is present.
 
-use std::collections::BTreeMap;
+#![allow(clippy::unwrap_used)] // In tests a panic is the report.
+
 use std::fs;
 use std::path::PathBuf;
 
-use minijinja::Environment;
 use serde_json::{Value, json};
 
-use super::{ChatTemplate, NAME, RenderOptions, environment, generation_tag, python};
+use super::{NAME, environment, generation_tag, python};
 
 fn shared(path: &str) -> Option<String> {
     let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data"));
@@ -90,6 +90,8 @@ fn the_vectors_of_hugging_face_render_as_jinja2_renders_them() {
     };
     let mut failures = Vec::new();
     for row in lines(&rows) {
+        // Three targets are huggingface.js's own: it writes tools as JSON where Python
+        // writes `str()`, reads a day of its own, and knows no `{% generation %}`.
         if row["jinja2_agrees"] != json!(true) {
             continue;
         }
@@ -97,4 +99,42 @@ fn the_vectors_of_hugging_face_render_as_jinja2_renders_them() {
         failures.extend(difference(&row, &found));
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn the_tag_is_rewritten_as_a_tag_and_left_alone_elsewhere() {
+    let rewritten = |source: &str| generation_tag::replace(source).0;
+    assert_eq!(
+        rewritten("a {%- generation -%} b {%+ endgeneration %} c"),
+        "a {%- filter __generation %}{% with -%} b {%+ endwith %}{% endfilter %} c"
+    );
+    for untouched in [
+        "{# {% generation %} #}",
+        "{{ '{% generation %}' }}",
+        r#"{% if x == "a\"{% generation %}" %}{% endif %}"#,
+        "{% raw %}{% generation %}{% endraw %}",
+        "{% set generation = 1 %}{ % generation % }",
+        "{% generation",
+        "{",
+        "é{é",
+    ] {
+        assert_eq!(
+            generation_tag::replace(untouched),
+            (untouched.into(), false)
+        );
+    }
+}
+
+#[test]
+fn what_stands_in_the_tag_comes_out_between_marks_only_when_asked() {
+    let (source, found) = generation_tag::replace("a{% generation %}b{{ 1 }}{% endgeneration %}c");
+    assert!(found);
+    for (marking, expected) in [(false, "ab1c"), (true, "a\u{10FFFC}b1\u{10FFFD}c")] {
+        let mut environment = environment::hugging_face(marking);
+        environment
+            .add_template_owned(NAME, source.clone())
+            .unwrap();
+        let text = environment.get_template(NAME).unwrap().render(()).unwrap();
+        assert_eq!(text, expected);
+    }
 }

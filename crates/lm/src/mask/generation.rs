@@ -73,6 +73,11 @@ fn owners(
     }
     let mut owners = Vec::with_capacity(spans.len());
     for message in assistant {
+        // A template that marks other messages as well is not to be trusted.
+        let before = marked(conversation, message).map_or(owners.len(), |m| m.spans.len());
+        if before != owners.len() {
+            break;
+        }
         let count = marked(conversation, message + 1)
             .map_err(|error| conversation.not_derivable(message, error.to_string()))?
             .spans

@@ -113,17 +113,35 @@ impl<'a> Turn<'a> {
         }
         let content_end = self.whole.len() - probed.tail.len();
 
-        let closing = self.probe(&messages[..=self.message], self.message)?.tail;
-        let closing = &closing[..self.closed(&closing)];
-        if !probed.tail.starts_with(closing) {
-            return Err(self.fail("its turn ends differently in the middle of a conversation"));
-        }
+        let alone = self.probe(&messages[..=self.message], self.message)?.tail;
+        let closing = self.closing(&alone, &probed.tail).ok_or_else(|| {
+            self.fail(format!(
+                "its turn ends with {alone:?} at the end of a conversation, and with other text here"
+            ))
+        })?;
 
         let start = self.start(&probed)?;
         if start > content_end {
             return Err(self.fail("its turn cannot be found in the whole text"));
         }
-        Ok(start..content_end + closing.len())
+        Ok(start..content_end + closing)
+    }
+
+    /// How much of `tail`, which follows the words of the message, belongs to its
+    /// turn, given what follows them where the conversation ends: all of that, or
+    /// as much as ends with a special token.
+    fn closing(&self, alone: &str, tail: &str) -> Option<usize> {
+        let whole = self.closed(alone);
+        if tail.starts_with(&alone[..whole]) {
+            return Some(whole);
+        }
+        let common = &alone[..common_prefix(alone, tail)];
+        let tokenizer = self.conversation.tokenizer;
+        let ends = common.char_indices().filter_map(|(at, _)| {
+            let token = tokenizer.special_prefix(&alone[at..])?;
+            Some(at + token.len())
+        });
+        ends.filter(|end| *end <= common.len()).max()
     }
 
     /// Where the turn's text begins: behind the generation prompt, or behind as
@@ -149,7 +167,10 @@ impl<'a> Turn<'a> {
             if start > base.len() && whole.get(..start) == probed.head.get(..start) {
                 return Ok(start);
             }
-            return Err(self.fail("its turn begins differently from the generation prompt"));
+            return Err(self.fail(format!(
+                "the generation prompt is {prompt:?}, but its turn begins differently; a variable \
+                 of the template may say how the prompt ends"
+            )));
         }
         // Another history: the prompt must stand between the message before and the mark.
         let Some(at) = probed.head.rfind(prompt) else {

@@ -1,0 +1,323 @@
+//! Language models and their data as the training loop sees them: this is where
+//! the crates that know nothing of each other meet.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use iwsft_data::{Content, Dataset, Encoded, Message, Mixture, Report, Row, Text};
+use iwsft_engine::{Policy, Tensor};
+use iwsft_lm::mask::{self, Masked};
+use iwsft_lm::weights::{self, WeightType};
+use iwsft_lm::{
+    ChatTemplate, LanguageModel, LmError, MemoryPlan, ModelConfig, RenderOptions, TokenBatch,
+    Tokenizer,
+};
+use iwsft_objective::{Objective, Quality};
+use iwsft_train::{PolicyFiles, ReferenceKey, SourceError, Trajectories};
+
+use crate::mistake::Mistake;
+use crate::recipe::{DataSection, EndToken, Files, ModelSection};
+
+/// A model folder's configuration, tokenizer and chat template.
+pub(crate) struct ModelFolder {
+    pub(crate) path: PathBuf,
+    pub(crate) config: ModelConfig,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) template: Option<ChatTemplate>,
+    /// What the template gets besides messages and tools.
+    render: RenderOptions,
+}
+
+impl ModelFolder {
+    pub(crate) fn open(path: &Path, chat_template: Option<&Path>) -> anyhow::Result<Self> {
+        if !path.is_dir() {
+            return Err(Mistake::new(format!(
+                "{}: no such model folder; expected config.json, tokenizer.json and model.safetensors in it",
+                path.display()
+            ))
+            .into());
+        }
+        let config = ModelConfig::from_folder(path)?;
+        let tokenizer = Tokenizer::from_folder(path)?;
+        tokenizer.check_vocab_size(config.vocab_size)?;
+        let template = match chat_template {
+            None => tokenizer.chat_template(false)?,
+            Some(file) => {
+                let source = std::fs::read_to_string(file)
+                    .map_err(|error| Mistake::new(format!("{}: {error}", file.display())))?;
+                let origin = file.display().to_string();
+                Some(ChatTemplate::new(
+                    &source,
+                    &origin,
+                    tokenizer.special_tokens(),
+                )?)
+            }
+        };
+        let render = RenderOptions::default();
+        Ok(Self {
+            path: path.to_owned(),
+            config,
+            tokenizer,
+            template,
+            render,
+        })
+    }
+
+    pub(crate) fn of_recipe(section: &ModelSection) -> anyhow::Result<Self> {
+        let mut folder = Self::open(&section.path, section.chat_template.as_deref())?;
+        folder.render.variables = section.chat_variables.clone();
+        folder.render.today = section.today.clone();
+        Ok(folder)
+    }
+
+    /// The network and the folder's weights.
+    pub(crate) fn load(&self, plan: MemoryPlan) -> anyhow::Result<(LanguageModel, Tensor)> {
+        let model = LanguageModel::new(self.config.clone(), plan);
+        let parameters = weights::load(&self.path, model.layout())?;
+        Ok((model, Tensor::from_vec(parameters)))
+    }
+
+    /// Tokens of a row and which of them carry loss. A row without any comes
+    /// back empty: what to do with it is for the data's rules to say.
+    pub(crate) fn encode(&self, row: &Row, end: EndToken) -> Result<Encoded, LmError> {
+        let append_end = end == EndToken::Append;
+        let masked = match &row.content {
+            Content::Text(text) => mask::encode_text(&self.tokenizer, text, append_end),
+            Content::PromptCompletion {
+                prompt: Text::Plain(prompt),
+                completion: Text::Plain(completion),
+            } => mask::encode_prompt_completion(&self.tokenizer, prompt, completion, append_end),
+            Content::PromptCompletion { prompt, completion } => {
+                // What the assistant said before the completion carries no loss.
+                let prompt = turns(prompt, "user")
+                    .into_iter()
+                    .map(|(turn, _)| (turn, Some(0.0)));
+                self.encode_turns(row, prompt.chain(turns(completion, "assistant")))
+            }
+            Content::Messages(messages) => self.encode_turns(row, of_messages(messages)),
+        };
+        match masked {
+            Ok(Masked {
+                tokens,
+                step_weight,
+            }) => Ok(Encoded {
+                tokens,
+                step_weight,
+            }),
+            Err(LmError::MaskEmpty { .. }) => Ok(Encoded {
+                tokens: Vec::new(),
+                step_weight: Vec::new(),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn encode_turns(
+        &self,
+        row: &Row,
+        turns: impl IntoIterator<Item = Turn>,
+    ) -> Result<Masked, LmError> {
+        let (messages, weights): (Vec<_>, Vec<_>) = turns.into_iter().unzip();
+        let template = self
+            .template
+            .as_ref()
+            .ok_or_else(|| LmError::NoChatTemplate {
+                folder: self.path.clone(),
+            })?;
+        let options = RenderOptions {
+            tools: row.tools.clone(),
+            ..self.render.clone()
+        };
+        mask::encode_messages(&self.tokenizer, template, &messages, &weights, &options)
+    }
+
+    /// Reads, encodes and filters files.
+    pub(crate) fn dataset(
+        &self,
+        files: &Files,
+        section: &DataSection,
+    ) -> anyhow::Result<(Dataset, Mixture, Report)> {
+        let rules = section.rules(self.tokenizer.end_tokens(), self.config.max_position);
+        let encode = |row: &Row| self.encode(row, section.end_token);
+        let sources = files.sources(&section.columns);
+        let (dataset, mixture, reports) = Mixture::load(&sources, encode, &rules)?;
+        let mut report = Report::default();
+        reports.iter().for_each(|each| report.merge(each));
+        Ok((dataset, mixture, report))
+    }
+
+    /// What reference log-probabilities of `data` under this model depend on.
+    pub(crate) fn reference_key(
+        &self,
+        parameters: &Tensor,
+        data: &Dataset,
+    ) -> anyhow::Result<ReferenceKey> {
+        let mut model = blake3::Hasher::new();
+        model.update(&serde_json::to_vec(&self.config.raw)?);
+        for value in parameters.to_host() {
+            model.update(&value.to_le_bytes());
+        }
+        let tokenizer = self.path.join("tokenizer.json");
+        let tokenizer =
+            std::fs::read(&tokenizer).with_context(|| tokenizer.display().to_string())?;
+        let template = self.template.as_ref().map_or("", ChatTemplate::source);
+        Ok(ReferenceKey {
+            model: model.finalize().to_hex().to_string(),
+            tokenizer: blake3::hash(&tokenizer).to_hex().to_string(),
+            template: blake3::hash(template.as_bytes()).to_hex().to_string(),
+            data: data.fingerprint().to_hex().to_string(),
+        })
+    }
+}
+
+/// A message as the template takes it, and the weight of its loss.
+type Turn = (serde_json::Value, Option<f32>);
+
+fn of_messages(messages: &[Message]) -> Vec<Turn> {
+    messages
+        .iter()
+        .map(|message| (message.value.clone(), message.weight))
+        .collect()
+}
+
+/// A prompt or completion as messages; plain text gets the `role`.
+fn turns(text: &Text, role: &str) -> Vec<Turn> {
+    match text {
+        Text::Plain(content) => vec![(serde_json::json!({"role": role, "content": content}), None)],
+        Text::Messages(messages) => of_messages(messages),
+    }
+}
+
+/// A data set of token sequences for the training loop.
+pub(crate) struct TokenTrajectories {
+    dataset: Dataset,
+    /// `[trajectories]`; empty where the objective asks for none.
+    qualities: Vec<f32>,
+    /// Whether the column `ref_log_probs` is the reference.
+    reference_column: bool,
+}
+
+impl TokenTrajectories {
+    pub(crate) fn new(
+        dataset: Dataset,
+        objective: &Objective,
+        reference_column: bool,
+    ) -> anyhow::Result<Self> {
+        let qualities = match objective.quality {
+            Quality::Off => Vec::new(),
+            Quality::Resample | Quality::Weight => dataset.qualities()?,
+        };
+        Ok(Self {
+            dataset,
+            qualities,
+            reference_column,
+        })
+    }
+
+    /// Trajectories that are only scored: no quality, no reference.
+    pub(crate) fn plain(dataset: Dataset) -> Self {
+        Self {
+            dataset,
+            qualities: Vec::new(),
+            reference_column: false,
+        }
+    }
+}
+
+impl Trajectories for TokenTrajectories {
+    type Batch = TokenBatch;
+
+    fn len(&self) -> usize {
+        self.dataset.len()
+    }
+
+    fn length(&self, index: usize) -> usize {
+        self.dataset.length(index)
+    }
+
+    fn steps(&self, index: usize) -> usize {
+        self.dataset.steps(index)
+    }
+
+    fn step_weight(&self, index: usize, out: &mut [f32]) {
+        let scored = self
+            .dataset
+            .step_weight(index)
+            .iter()
+            .filter(|&&weight| weight > 0.0);
+        for (out, &weight) in out.iter_mut().zip(scored) {
+            *out = weight;
+        }
+    }
+
+    fn reward(&self, index: usize) -> Option<f32> {
+        self.dataset.reward(index)
+    }
+
+    fn quality(&self, index: usize) -> f32 {
+        self.qualities.get(index).copied().unwrap_or(1.0)
+    }
+
+    fn weight(&self, index: usize) -> f32 {
+        self.dataset.weight(index)
+    }
+
+    fn reference(&self, index: usize) -> Option<&[f32]> {
+        if self.reference_column {
+            self.dataset.ref_log_probs(index)
+        } else {
+            None
+        }
+    }
+
+    fn describe(&self, index: usize) -> String {
+        self.dataset.at(index).to_string()
+    }
+
+    fn batch(&self, indices: &[usize]) -> TokenBatch {
+        let mut batch = TokenBatch::new();
+        for &index in indices {
+            let step_weight = self.dataset.step_weight(index);
+            batch.push(self.dataset.tokens(index), |i| step_weight[i] > 0.0);
+        }
+        batch
+    }
+
+    fn fingerprint(&self) -> blake3::Hash {
+        self.dataset.fingerprint()
+    }
+}
+
+/// Checkpoints as Hugging Face folders.
+pub(crate) struct HuggingFaceFiles {
+    /// The folder whose tokenizer and configuration go along.
+    pub(crate) base: PathBuf,
+    pub(crate) layout: iwsft_engine::Layout,
+    pub(crate) weight_type: WeightType,
+}
+
+/// Largest weights file, as Hugging Face's tools split them.
+const SHARD_BYTES: usize = 5_000_000_000;
+
+impl PolicyFiles for HuggingFaceFiles {
+    fn exact(&self) -> bool {
+        self.weight_type == WeightType::F32
+    }
+
+    fn save(&self, folder: &Path, parameters: &Tensor) -> Result<(), SourceError> {
+        weights::save(
+            folder,
+            &self.layout,
+            &parameters.to_host(),
+            self.weight_type,
+            SHARD_BYTES,
+        )?;
+        weights::copy_model_files(&self.base, folder, self.weight_type)?;
+        Ok(())
+    }
+
+    fn load(&self, folder: &Path, parameters: &mut Tensor) -> Result<(), SourceError> {
+        *parameters = Tensor::from_vec(weights::load(folder, &self.layout)?);
+        Ok(())
+    }
+}
