@@ -243,6 +243,8 @@ def measure(size: Size, arguments: argparse.Namespace, folder: Path) -> dict:
     inputs = [str(model_dir), str(tokens_file)]
     torch_command = [sys.executable, str(Path(__file__).resolve()), "--child", "torch"]
     options = ["--recompute"] if arguments.recompute else []
+    if arguments.micro_tokens:
+        options.append(str(arguments.micro_tokens))
     commands = {
         "torch": [*torch_command, "--threads", str(arguments.threads), *inputs],
         "sft": [str(arguments.binary), *inputs, *options],
@@ -341,6 +343,8 @@ def conditions(arguments: argparse.Namespace) -> str:
             cpu = line.split(":", 1)[1].strip()
             break
     layers = ", iwsft recomputing layers" if arguments.recompute else ""
+    if arguments.micro_tokens:
+        layers += f", iwsft in passes of {arguments.micro_tokens} tokens"
     return (
         f"{cpu}, {arguments.threads} threads, f32{layers}; torch {torch.__version__}, transformers "
         f"{transformers.__version__}. Medians of {arguments.steps} interleaved steps after "
@@ -382,6 +386,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of weights and tokens (default: 0)")
     parser.add_argument("--binary", type=Path, help="the Rust example, if it is built already")
     parser.add_argument("--recompute", action="store_true", help="iwsft recomputes layers")
+    parser.add_argument("--micro-tokens", type=int, help="iwsft's tokens a pass (its default)")
     parser.add_argument("--json", action="store_true", help="one JSON line a size, no table")
     parser.add_argument("--child", choices=["torch"], help=argparse.SUPPRESS)
     parser.add_argument("inputs", nargs="*", type=Path, help=argparse.SUPPRESS)

@@ -68,8 +68,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let has = |option: &str| options.iter().any(|given| given == option);
     let defaults = TrainConfig::default();
     let micro_tokens = options
-        .last()
-        .and_then(|last| last.parse().ok())
+        .iter()
+        .find_map(|option| option.parse().ok())
         .unwrap_or(defaults.micro_tokens);
     let config = ModelConfig::from_folder(Path::new(folder))?;
     let plan = MemoryPlan {

@@ -6,6 +6,7 @@ mod language;
 mod logits;
 mod mistake;
 mod progress;
+mod quickstart;
 mod recipe;
 mod sample;
 mod score;
@@ -29,6 +30,7 @@ struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Quickstart(quickstart::Args),
     Train(train::Args),
     Score(score::Args),
     Inspect(inspect::Args),
@@ -56,6 +58,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             .build_global()?;
     }
     match cli.command {
+        Command::Quickstart(args) => quickstart::run(args),
         Command::Train(args) => train::run(args),
         Command::Score(args) => score::run(args),
         Command::Inspect(args) => inspect::run(args),

@@ -278,31 +278,16 @@ impl Block<'_> {
             gradients.view_mut(ranges.down.clone()),
             down,
         );
+        let layer = NormedLinear {
+            x: kept.middle.view(0..n * d),
+            rstd: kept.mlp_rstd.view(0..n),
+            norm: &ranges.mlp_norm,
+            weight: &ranges.gate_up,
+            bias: None,
+            sizes: gate_up,
+        };
         let dgate_up = kept.gate_up.view(0..n * 2 * f);
-        let (middle, rstd) = (kept.middle.view(0..n * d), kept.mlp_rstd.view(0..n));
-        let norm = self.parameter(&ranges.mlp_norm);
-        rms_norm::again(middle, norm, rstd, scratch.narrow.view_mut(0..n * d));
-        linear::backward_weight(
-            dgate_up,
-            scratch.narrow.view(0..n * d),
-            gradients.view_mut(ranges.gate_up.clone()),
-            gate_up,
-        );
-        linear::backward_input(
-            dgate_up,
-            self.parameter(&ranges.gate_up),
-            scratch.narrow.view_mut(0..n * d),
-            gate_up,
-            false,
-        );
-        rms_norm::backward(
-            middle,
-            norm,
-            rstd,
-            scratch.narrow.view(0..n * d),
-            dresidual.view_mut(0..n * d),
-            gradients.view_mut(ranges.mlp_norm.clone()),
-        );
+        self.backward_normed_linear(layer, dgate_up, &mut scratch.narrow, dresidual, gradients);
     }
 
     fn backward_attention(
@@ -359,33 +344,61 @@ impl Block<'_> {
                 heads,
             );
         }
+        let layer = NormedLinear {
+            x: input,
+            rstd: kept.attention_rstd.view(0..n),
+            norm: &ranges.attention_norm,
+            weight: &ranges.qkv,
+            bias: ranges.qkv_bias.as_ref(),
+            sizes: qkv,
+        };
         let dqkv = scratch.wide.view(qkv_size);
-        let (norm, rstd) = (
-            self.parameter(&ranges.attention_norm),
-            kept.attention_rstd.view(0..n),
-        );
-        rms_norm::again(input, norm, rstd, scratch.narrow.view_mut(0..n * d));
-        let normed = scratch.narrow.view(0..n * d);
-        linear::backward_weight(dqkv, normed, gradients.view_mut(ranges.qkv.clone()), qkv);
-        if let Some(bias) = &ranges.qkv_bias {
-            linear::backward_bias(dqkv, gradients.view_mut(bias.clone()));
-        }
-        linear::backward_input(
-            dqkv,
-            self.parameter(&ranges.qkv),
-            scratch.narrow.view_mut(0..n * d),
-            qkv,
-            false,
-        );
-        rms_norm::backward(
-            input,
-            norm,
-            rstd,
-            scratch.narrow.view(0..n * d),
-            dresidual.view_mut(0..n * d),
-            gradients.view_mut(ranges.attention_norm.clone()),
-        );
+        self.backward_normed_linear(layer, dqkv, &mut scratch.narrow, dresidual, gradients);
     }
+
+    /// From the gradient `dy` of `y = W norm(x) + bias` to that of `x`, which is
+    /// added to `dresidual`. The norm's output is computed again in `narrow`,
+    /// which then takes its gradient.
+    fn backward_normed_linear(
+        &self,
+        NormedLinear {
+            x,
+            rstd,
+            norm,
+            weight,
+            bias,
+            sizes,
+        }: NormedLinear<'_>,
+        dy: View<'_>,
+        narrow: &mut Tensor,
+        dresidual: &mut Tensor,
+        gradients: &mut Tensor,
+    ) {
+        let (rows, gain) = (0..x.len(), self.parameter(norm));
+        rms_norm::again(x, gain, rstd, narrow.view_mut(rows.clone()));
+        let normed = narrow.view(rows.clone());
+        linear::backward_weight(dy, normed, gradients.view_mut(weight.clone()), sizes);
+        if let Some(bias) = bias {
+            linear::backward_bias(dy, gradients.view_mut(bias.clone()));
+        }
+        let dnormed = narrow.view_mut(rows.clone());
+        linear::backward_input(dy, self.parameter(weight), dnormed, sizes, false);
+        let (dnormed, dx) = (narrow.view(rows.clone()), dresidual.view_mut(rows));
+        rms_norm::backward(x, gain, rstd, dnormed, dx, gradients.view_mut(norm.clone()));
+    }
+}
+
+/// A norm and the linear layer behind it, for their common backward pass.
+struct NormedLinear<'a> {
+    /// `[n, d]`: input of the norm, which is the residual stream.
+    x: View<'a>,
+    /// `[n]`: what the norm's forward pass left.
+    rstd: View<'a>,
+    norm: &'a Range<usize>,
+    weight: &'a Range<usize>,
+    bias: Option<&'a Range<usize>>,
+    /// `[n, in, out]` of the linear layer.
+    sizes: [usize; 3],
 }
 
 /// Sizes of one block for a micro-batch; the arrays are `[n, in, out]`.
