@@ -14,7 +14,11 @@ const N: usize = 1024;
 const D: usize = 896;
 const F: usize = 4864;
 const V: usize = 32_000;
-const HEADS: Heads = Heads { queries: 14, keys: 2, width: 64 };
+const HEADS: Heads = Heads {
+    queries: 14,
+    keys: 2,
+    width: 64,
+};
 
 fn noise(length: usize) -> Tensor {
     Tensor::from_vec((0..length).map(|i| ((i as f32) * 0.7).sin()).collect())
@@ -22,8 +26,11 @@ fn noise(length: usize) -> Tensor {
 
 fn linear_layer(criterion: &mut Criterion) {
     let (x, w, sizes) = (noise(N * D), noise(2 * F * D), [N, D, 2 * F]);
-    let (mut y, mut dx, mut dw) =
-        (Tensor::zeros(N * 2 * F), Tensor::zeros(N * D), Tensor::zeros(2 * F * D));
+    let (mut y, mut dx, mut dw) = (
+        Tensor::zeros(N * 2 * F),
+        Tensor::zeros(N * D),
+        Tensor::zeros(2 * F * D),
+    );
     criterion.bench_function("linear forward", |bencher| {
         bencher.iter(|| linear::forward(x.all(), w.all(), None, y.all_mut(), sizes, false));
     });
@@ -44,7 +51,14 @@ fn row_wise(criterion: &mut Criterion) {
     criterion.bench_function("rms_norm backward", |bencher| {
         let mut dx = Tensor::zeros(N * D);
         bencher.iter(|| {
-            rms_norm::backward(x.all(), w.all(), rstd.all(), dy.all(), dx.all_mut(), dw.all_mut());
+            rms_norm::backward(
+                x.all(),
+                w.all(),
+                rstd.all(),
+                dy.all(),
+                dx.all_mut(),
+                dw.all_mut(),
+            );
         });
     });
     let (mut gate_up, mut act) = (noise(N * 2 * F), Tensor::zeros(N * F));
@@ -59,7 +73,10 @@ fn row_wise(criterion: &mut Criterion) {
 fn causal_attention(criterion: &mut Criterion) {
     let attended = HEADS.queries * HEADS.width;
     let (qkv, dout) = (noise(N * HEADS.row()), noise(N * attended));
-    let (mut out, mut log_sum) = (Tensor::zeros(N * attended), Tensor::zeros(N * HEADS.queries));
+    let (mut out, mut log_sum) = (
+        Tensor::zeros(N * attended),
+        Tensor::zeros(N * HEADS.queries),
+    );
     let mut dqkv = Tensor::zeros(qkv.len());
     let cu_seqlens = [0, N / 2, N];
     criterion.bench_function("attention forward", |bencher| {
@@ -134,7 +151,15 @@ fn optimizer(criterion: &mut Criterion) {
             step += 1;
             gradients.copy_from_host(0, &[1.0]);
             adamw
-                .step(&layout, &mut parameters, &mut gradients, step, 1e-4, 1.0, Some(1.0))
+                .step(
+                    &layout,
+                    &mut parameters,
+                    &mut gradients,
+                    step,
+                    1e-4,
+                    1.0,
+                    Some(1.0),
+                )
                 .expect("a finite gradient")
         });
     });

@@ -327,10 +327,18 @@ fn head_norm_of_queries_and_keys() {
     let dy = noise(inputs[0].len(), 20);
     let [x, w] = inputs.each_ref().map(|values| tensor(values));
     let mut y = Tensor::zeros(x.len());
-    head_norm::forward(x.all(), w.all(), eps, y.all_mut(), HEADS);
+    let mut rstd = Tensor::zeros(n * 6);
+    head_norm::forward(x.all(), w.all(), eps, y.all_mut(), rstd.all_mut(), HEADS);
     assert_close("y", &y.to_host(), &formula(&inputs), 2e-6);
     let (mut dx, mut dw) = (tensor(&dy), Tensor::zeros(w.len()));
-    head_norm::backward(x.all(), w.all(), eps, dx.all_mut(), dw.all_mut(), HEADS);
+    head_norm::backward(
+        x.all(),
+        w.all(),
+        rstd.all(),
+        dx.all_mut(),
+        dw.all_mut(),
+        HEADS,
+    );
     assert_close(
         "dw",
         &dw.to_host(),

@@ -216,12 +216,20 @@ fn head_norm_of_queries_and_keys() {
     let weights = Tensor::from_vec(both("query_weight", "key_weight"));
     let (qkv, mut dqkv) = (fixture.tensor("qkv"), fixture.tensor("output_gradient"));
     let (mut y, mut dweights) = (Tensor::zeros(qkv.len()), Tensor::zeros(weights.len()));
-    head_norm::forward(qkv.all(), weights.all(), eps, y.all_mut(), heads);
+    let mut rstd = Tensor::zeros(fixture.shape("qkv")[0] * 6);
+    head_norm::forward(
+        qkv.all(),
+        weights.all(),
+        eps,
+        y.all_mut(),
+        rstd.all_mut(),
+        heads,
+    );
     fixture.assert_equal("output", &y);
     head_norm::backward(
         qkv.all(),
         weights.all(),
-        eps,
+        rstd.all(),
         dqkv.all_mut(),
         dweights.all_mut(),
         heads,

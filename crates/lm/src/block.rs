@@ -150,7 +150,8 @@ impl Block<'_> {
         if let Some(weights) = &ranges.head_norms {
             let raw = kept.qkv_raw.view(qkv_size.clone());
             let qkv = kept.qkv.view_mut(qkv_size.clone());
-            head_norm::forward(raw, self.parameter(weights), eps, qkv, heads);
+            let rstd = kept.head_rstd.view_mut(0..n * (heads.queries + heads.keys));
+            head_norm::forward(raw, self.parameter(weights), eps, qkv, rstd, heads);
         }
         rotary::forward(
             kept.qkv.view_mut(qkv_size),
@@ -307,7 +308,7 @@ impl Block<'_> {
             output,
             ..
         } = self.sizes();
-        let (ranges, eps) = (self.ranges, self.config.rms_norm_eps);
+        let ranges = self.ranges;
         let (attended, qkv_size) = (0..n * heads.queries * heads.width, 0..n * heads.row());
         linear::backward_input(
             dresidual.view(0..n * d),
@@ -338,7 +339,7 @@ impl Block<'_> {
             head_norm::backward(
                 kept.qkv_raw.view(qkv_size.clone()),
                 self.parameter(weights),
-                eps,
+                kept.head_rstd.view(0..n * (heads.queries + heads.keys)),
                 dqkv,
                 gradients.view_mut(weights.clone()),
                 heads,

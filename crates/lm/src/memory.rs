@@ -34,6 +34,8 @@ pub(crate) struct BlockActivations {
     pub(crate) attention_rstd: Tensor,
     /// `[n, (h + 2k) e]`: before the heads' norms, where the model has them.
     pub(crate) qkv_raw: Tensor,
+    /// `[n, h + k]`: reciprocal root mean squares of those heads.
+    pub(crate) head_rstd: Tensor,
     /// `[n, (h + 2k) e]`: queries, keys (both turned) and values.
     pub(crate) qkv: Tensor,
     /// `[n, h e]`: attention's output.
@@ -54,6 +56,7 @@ impl BlockActivations {
         self.attention_rstd.reserve(n);
         if config.qk_norm {
             self.qkv_raw.reserve(n * heads.row());
+            self.head_rstd.reserve(n * (heads.queries + heads.keys));
         }
         self.qkv.reserve(n * heads.row());
         self.attention.reserve(n * heads.queries * heads.width);

@@ -2,35 +2,54 @@
 
 use rayon::prelude::*;
 
-use super::ROWS_PER_TASK;
 use super::attention::Heads;
-use super::rms_norm::{reciprocal_rms, scale_row};
+use super::rms_norm::{add_scaled_products, mean_projection, reciprocal_rms, scale_row};
+use super::{COLUMNS_PER_TASK, ROWS_PER_TASK};
 use crate::{View, ViewMut, cpu};
 
 /// `y` is `qkv [n, (h + 2k) e]` with each query head normalised and scaled by
-/// the first half of `weights [2e]`, each key head by the second.
-pub fn forward(qkv: View<'_>, weights: View<'_>, eps: f32, y: ViewMut<'_>, heads: Heads) {
-    let e = heads.width;
+/// the first half of `weights [2e]`, each key head by the second. `rstd
+/// [n, h + k]` receives the reciprocal root mean squares.
+pub fn forward(
+    qkv: View<'_>,
+    weights: View<'_>,
+    eps: f32,
+    y: ViewMut<'_>,
+    rstd: ViewMut<'_>,
+    heads: Heads,
+) {
+    let (e, normalised) = (heads.width, heads.queries + heads.keys);
     let (query_weight, key_weight) = weights.host().split_at(e);
-    let (rows, task) = (heads.row(), heads.row() * ROWS_PER_TASK);
+    let task = heads.row() * ROWS_PER_TASK;
     qkv.host()
         .par_chunks(task)
         .zip(y.host().par_chunks_mut(task))
-        .for_each(|(x, y)| {
+        .zip(rstd.host().par_chunks_mut(normalised * ROWS_PER_TASK))
+        .for_each(|((x, y), rstd)| {
             cpu::run(
                 #[inline(always)]
                 || {
-                    for (x, y) in x.chunks_exact(rows).zip(y.chunks_exact_mut(rows)) {
-                        for (head, (x, y)) in
-                            x.chunks_exact(e).zip(y.chunks_exact_mut(e)).enumerate()
+                    for ((x, y), rstd) in x
+                        .chunks_exact(heads.row())
+                        .zip(y.chunks_exact_mut(heads.row()))
+                        .zip(rstd.chunks_exact_mut(normalised))
+                    {
+                        let (x, x_values) = x.split_at(normalised * e);
+                        let (y, y_values) = y.split_at_mut(normalised * e);
+                        y_values.copy_from_slice(x_values);
+                        for (head, ((x, y), rstd)) in x
+                            .chunks_exact(e)
+                            .zip(y.chunks_exact_mut(e))
+                            .zip(rstd)
+                            .enumerate()
                         {
-                            if head < heads.queries {
-                                scale_row(x, reciprocal_rms(x, eps), query_weight, y);
-                            } else if head < heads.queries + heads.keys {
-                                scale_row(x, reciprocal_rms(x, eps), key_weight, y);
+                            let weight = if head < heads.queries {
+                                query_weight
                             } else {
-                                y.copy_from_slice(x);
-                            }
+                                key_weight
+                            };
+                            *rstd = reciprocal_rms(x, eps);
+                            scale_row(x, *rstd, weight, y);
                         }
                     }
                 },
@@ -39,62 +58,87 @@ pub fn forward(qkv: View<'_>, weights: View<'_>, eps: f32, y: ViewMut<'_>, heads
 }
 
 /// Turns `dqkv` (gradient of `y`) into the gradient of `qkv` in place and adds
-/// to `dweights [2e]`.
+/// to `dweights [2e]`; the formulas are those of [`super::rms_norm::backward`].
 pub fn backward(
     qkv: View<'_>,
     weights: View<'_>,
-    eps: f32,
+    rstd: View<'_>,
     dqkv: ViewMut<'_>,
     dweights: ViewMut<'_>,
     heads: Heads,
 ) {
-    let e = heads.width;
+    let (qkv, rstd, dqkv) = (qkv.host(), rstd.host(), dqkv.host());
+    let (dquery_weight, dkey_weight) = dweights.host().split_at_mut(heads.width);
+    add_weight_gradient(qkv, rstd, dqkv, dquery_weight, heads, 0..heads.queries);
+    let keys = heads.queries..heads.queries + heads.keys;
+    add_weight_gradient(qkv, rstd, dqkv, dkey_weight, heads, keys);
+
+    let (e, normalised) = (heads.width, heads.queries + heads.keys);
     let (query_weight, key_weight) = weights.host().split_at(e);
-    let (rows, task) = (heads.row(), heads.row() * ROWS_PER_TASK);
-    let normalised = heads.queries + heads.keys;
-    let partial: Vec<Vec<f32>> = qkv
-        .host()
-        .par_chunks(task)
-        .zip(dqkv.host().par_chunks_mut(task))
-        .map(|(x, dy)| {
-            let mut sums = vec![0.0; 2 * e];
-            let (dquery, dkey) = sums.split_at_mut(e);
+    let task = heads.row() * ROWS_PER_TASK;
+    qkv.par_chunks(task)
+        .zip(dqkv.par_chunks_mut(task))
+        .zip(rstd.par_chunks(normalised * ROWS_PER_TASK))
+        .for_each(|((x, dy), rstd)| {
             cpu::run(
                 #[inline(always)]
                 || {
-                    for (x, dy) in x.chunks_exact(rows).zip(dy.chunks_exact_mut(rows)) {
-                        let heads_of_row = x.chunks_exact(e).zip(dy.chunks_exact_mut(e));
-                        for (head, (x, dy)) in heads_of_row.take(normalised).enumerate() {
-                            if head < heads.queries {
-                                backward_head(x, query_weight, eps, dy, dquery);
+                    for ((x, dy), rstd) in x
+                        .chunks_exact(heads.row())
+                        .zip(dy.chunks_exact_mut(heads.row()))
+                        .zip(rstd.chunks_exact(normalised))
+                    {
+                        for (head, ((x, dy), &rstd)) in x
+                            .chunks_exact(e)
+                            .zip(dy.chunks_exact_mut(e))
+                            .zip(rstd)
+                            .enumerate()
+                        {
+                            let weight = if head < heads.queries {
+                                query_weight
                             } else {
-                                backward_head(x, key_weight, eps, dy, dkey);
+                                key_weight
+                            };
+                            let mean = mean_projection(x, weight, rstd, dy);
+                            for ((dy, &x), &weight) in dy.iter_mut().zip(x).zip(weight) {
+                                *dy = rstd * x.mul_add(-mean, weight * *dy);
                             }
                         }
                     }
                 },
             );
-            sums
-        })
-        .collect();
-    let dweights = dweights.host();
-    for partial in partial {
-        for (sum, value) in dweights.iter_mut().zip(partial) {
-            *sum += value;
-        }
-    }
+        });
 }
 
-#[inline(always)]
-fn backward_head(x: &[f32], weight: &[f32], eps: f32, dy: &mut [f32], dweight: &mut [f32]) {
-    let rstd = reciprocal_rms(x, eps);
-    let mut mean = 0.0f32;
-    for ((&x, &dy), &weight) in x.iter().zip(dy.iter()).zip(weight) {
-        mean = (x * dy).mul_add(weight, mean);
-    }
-    mean *= rstd * rstd / x.len() as f32;
-    for (((dy, dweight), &x), &weight) in dy.iter_mut().zip(dweight).zip(x).zip(weight) {
-        *dweight = (*dy * x).mul_add(rstd, *dweight);
-        *dy = rstd * x.mul_add(-mean, weight * *dy);
-    }
+/// Adds the gradient of the weight that `of_heads` share; each task owns a block
+/// of its columns and walks all rows in order.
+fn add_weight_gradient(
+    qkv: &[f32],
+    rstd: &[f32],
+    dqkv: &[f32],
+    dweight: &mut [f32],
+    heads: Heads,
+    of_heads: std::ops::Range<usize>,
+) {
+    let normalised = heads.queries + heads.keys;
+    dweight
+        .par_chunks_mut(COLUMNS_PER_TASK)
+        .enumerate()
+        .for_each(|(task, dweight)| {
+            cpu::run(
+                #[inline(always)]
+                || {
+                    for ((x, dy), rstd) in qkv
+                        .chunks_exact(heads.row())
+                        .zip(dqkv.chunks_exact(heads.row()))
+                        .zip(rstd.chunks_exact(normalised))
+                    {
+                        for head in of_heads.clone() {
+                            let first = head * heads.width + task * COLUMNS_PER_TASK;
+                            add_scaled_products(dweight, &x[first..], &dy[first..], rstd[head]);
+                        }
+                    }
+                },
+            );
+        });
 }

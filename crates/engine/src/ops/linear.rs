@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
+use super::COLUMNS_PER_TASK;
 use crate::matmul::{Matrix, multiply};
-use crate::{View, ViewMut, cpu};
+use crate::{View, ViewMut};
 
 /// `y = x W^T + bias`, or `y += x W^T` if `accumulate` (a residual connection).
 ///
@@ -72,16 +73,14 @@ pub fn backward_weight(
 
 /// `dbias [out] += sum over rows of dy`.
 pub fn backward_bias(dy: View<'_>, dbias: ViewMut<'_>) {
-    /// Columns of one task, which walks all rows in order.
-    const COLUMNS: usize = 4 * cpu::LANES;
     let (dy, output) = (dy.host(), dbias.len());
     dbias
         .host()
-        .par_chunks_mut(COLUMNS)
+        .par_chunks_mut(COLUMNS_PER_TASK)
         .enumerate()
         .for_each(|(block, dbias)| {
             for row in dy.chunks_exact(output) {
-                for (sum, value) in dbias.iter_mut().zip(&row[block * COLUMNS..]) {
+                for (sum, value) in dbias.iter_mut().zip(&row[block * COLUMNS_PER_TASK..]) {
                     *sum += value;
                 }
             }

@@ -22,6 +22,8 @@ pub struct LogProbBuffer {
     exponentials: Tensor,
     /// `[rows of a chunk]`: one over the row's sum of exponentials.
     reciprocals: Vec<f32>,
+    /// `[rows of a chunk]`: log-probabilities of a chunk that is computed again.
+    known: Vec<f32>,
     budget: usize,
 }
 
@@ -31,6 +33,7 @@ impl LogProbBuffer {
         Self {
             exponentials: Tensor::default(),
             reciprocals: Vec::new(),
+            known: Vec::new(),
             budget,
         }
     }
@@ -131,14 +134,15 @@ pub fn backward(
     d: usize,
 ) {
     let v = table.len() / d;
-    let mut discarded = Vec::new();
     for (order, rows) in buffer.chunks(targets.len(), v).rev().enumerate() {
         let hidden = hidden.slice(rows.start * d..rows.end * d);
         let (targets, coefficients) = (&targets[rows.clone()], &coefficients[rows.clone()]);
         let s = rows.len();
         if order > 0 {
-            discarded.resize(s, 0.0);
-            buffer.fill(hidden, table, targets, &mut discarded, [d, v]);
+            let mut known = std::mem::take(&mut buffer.known);
+            known.resize(s, 0.0);
+            buffer.fill(hidden, table, targets, &mut known, [d, v]);
+            buffer.known = known;
         }
         let dz = buffer.exponentials.view_mut(0..s * v).host();
         dz.par_chunks_exact_mut(v)

@@ -19,3 +19,6 @@ pub mod swiglu;
 /// Rows handled by one task of a row-wise kernel. Fixed, so that partial sums
 /// do not depend on the number of threads.
 pub(crate) const ROWS_PER_TASK: usize = 64;
+
+/// Columns of one task of a sum over all rows, which it walks in order.
+pub(crate) const COLUMNS_PER_TASK: usize = 64;

@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::ROWS_PER_TASK;
+use super::{COLUMNS_PER_TASK, ROWS_PER_TASK};
 use crate::{View, ViewMut, cpu};
 
 /// Normalises every row.
@@ -62,14 +62,13 @@ pub fn backward(
     dx: ViewMut<'_>,
     dweight: ViewMut<'_>,
 ) {
-    let (x, weight, dy, d) = (x.host(), weight.host(), dy.host(), weight.len());
-    let partial: Vec<Vec<f32>> = x
-        .par_chunks(ROWS_PER_TASK * d)
+    let (x, weight, rstd, dy) = (x.host(), weight.host(), rstd.host(), dy.host());
+    let d = weight.len();
+    x.par_chunks(ROWS_PER_TASK * d)
         .zip(dy.par_chunks(ROWS_PER_TASK * d))
-        .zip(rstd.host().par_chunks(ROWS_PER_TASK))
+        .zip(rstd.par_chunks(ROWS_PER_TASK))
         .zip(dx.host().par_chunks_mut(ROWS_PER_TASK * d))
-        .map(|(((x, dy), rstd), dx)| {
-            let mut dweight = vec![0.0; d];
+        .for_each(|(((x, dy), rstd), dx)| {
             cpu::run(
                 #[inline(always)]
                 || {
@@ -79,19 +78,31 @@ pub fn backward(
                         .zip(rstd)
                         .zip(dx.chunks_exact_mut(d))
                     {
-                        backward_row(x, weight, rstd, dy, dx, &mut dweight);
+                        let mean = mean_projection(x, weight, rstd, dy);
+                        for (((dx, &x), &dy), &weight) in dx.iter_mut().zip(x).zip(dy).zip(weight) {
+                            *dx += rstd * x.mul_add(-mean, weight * dy);
+                        }
                     }
                 },
             );
-            dweight
-        })
-        .collect();
-    let dweight = dweight.host();
-    for partial in partial {
-        for (sum, value) in dweight.iter_mut().zip(partial) {
-            *sum += value;
-        }
-    }
+        });
+    // Each task owns a block of columns and walks all rows in order: no partial
+    // sums to store, and the same result on any number of threads.
+    dweight
+        .host()
+        .par_chunks_mut(COLUMNS_PER_TASK)
+        .enumerate()
+        .for_each(|(task, dweight)| {
+            let first = task * COLUMNS_PER_TASK;
+            cpu::run(
+                #[inline(always)]
+                || {
+                    for ((x, dy), &rstd) in x.chunks_exact(d).zip(dy.chunks_exact(d)).zip(rstd) {
+                        add_scaled_products(dweight, &x[first..], &dy[first..], rstd);
+                    }
+                },
+            );
+        });
 }
 
 /// `1 / sqrt(mean(x^2) + eps)`.
@@ -107,29 +118,28 @@ pub(super) fn scale_row(x: &[f32], rstd: f32, weight: &[f32], y: &mut [f32]) {
     }
 }
 
+/// `r^2 mean(w dy x)`: what the norm takes from the gradient along `x`.
 #[inline(always)]
-fn backward_row(
-    x: &[f32],
-    weight: &[f32],
-    rstd: f32,
-    dy: &[f32],
-    dx: &mut [f32],
-    dweight: &mut [f32],
-) {
+pub(super) fn mean_projection(x: &[f32], weight: &[f32], rstd: f32, dy: &[f32]) -> f32 {
     let mut lanes = [0.0f32; cpu::LANES];
-    for (i, ((&x, &dy), &weight)) in x.iter().zip(dy).zip(weight).enumerate() {
-        let lane = &mut lanes[i % cpu::LANES];
-        *lane = (x * dy).mul_add(weight, *lane);
+    let (x_blocks, x_rest) = x.as_chunks::<{ cpu::LANES }>();
+    let (dy_blocks, dy_rest) = dy.as_chunks::<{ cpu::LANES }>();
+    let (weight_blocks, weight_rest) = weight.as_chunks::<{ cpu::LANES }>();
+    for ((x, dy), weight) in x_blocks.iter().zip(dy_blocks).zip(weight_blocks) {
+        for lane in 0..cpu::LANES {
+            lanes[lane] = (x[lane] * dy[lane]).mul_add(weight[lane], lanes[lane]);
+        }
     }
-    let mean = lanes.iter().sum::<f32>() * rstd * rstd / x.len() as f32;
-    for ((((dx, dweight), &x), &dy), &weight) in dx
-        .iter_mut()
-        .zip(dweight.iter_mut())
-        .zip(x)
-        .zip(dy)
-        .zip(weight)
-    {
-        *dweight = (dy * x).mul_add(rstd, *dweight);
-        *dx += rstd * x.mul_add(-mean, weight * dy);
+    for (lane, ((x, dy), weight)) in x_rest.iter().zip(dy_rest).zip(weight_rest).enumerate() {
+        lanes[lane] = (x * dy).mul_add(*weight, lanes[lane]);
+    }
+    lanes.iter().sum::<f32>() * rstd * rstd / x.len() as f32
+}
+
+/// `sums += scale a b`, element by element.
+#[inline(always)]
+pub(super) fn add_scaled_products(sums: &mut [f32], a: &[f32], b: &[f32], scale: f32) {
+    for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+        *sum = (a * b).mul_add(scale, *sum);
     }
 }
