@@ -1,13 +1,12 @@
 //! `iwsft bandit`: the two-armed bandit, as a table, a sketch and a plot.
 
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Parser;
 use iwsft_objective::bandit::{Config, Method, Point, run as run_bandit};
+use iwsft_train::write_atomically;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use serde::Serialize;
@@ -87,8 +86,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     }
     io::stdout().lock().write_all(&out)?;
     if let Some(path) = &args.plot {
-        write_beside(path, svg(&runs)?.as_bytes())
-            .with_context(|| format!("cannot write the plot {}", path.display()))?;
+        write_atomically(path, svg(&runs)?.as_bytes())?;
         writeln!(io::stderr(), "plot written to {}", path.display())?;
     }
     Ok(())
@@ -339,25 +337,6 @@ fn draw<'a>(
         .background_style(WHITE.mix(0.85))
         .label_font(text(14))
         .draw()
-}
-
-/// Writes a file beside its name and renames it, so that `path` never holds
-/// half a plot.
-fn write_beside(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let name = path
-        .file_name()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it has no file name"))?;
-    let mut beside = name.to_owned();
-    beside.push(format!(".{}.tmp", std::process::id()));
-    let beside = path.with_file_name(beside);
-    let written = File::create_new(&beside)
-        .and_then(|mut file| file.write_all(contents).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&beside);
-    }
-    written
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use iwsft_lm::MemoryPlan;
+use iwsft_train::write_atomically;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
@@ -35,19 +35,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     }
     let (mut model, parameters) = folder.load(MemoryPlan::default())?;
     let logits = model.logits(&parameters, &tokens);
-    let bytes = |words: &[[u8; 4]]| words.concat();
-    let token_bytes = bytes(
-        &tokens
-            .iter()
-            .map(|token| token.to_le_bytes())
-            .collect::<Vec<_>>(),
-    );
-    let logit_bytes = bytes(
-        &logits
-            .iter()
-            .map(|logit| logit.to_le_bytes())
-            .collect::<Vec<_>>(),
-    );
+    let token_bytes = tokens
+        .iter()
+        .flat_map(|token| token.to_le_bytes())
+        .collect::<Vec<u8>>();
+    let logit_bytes = logits
+        .iter()
+        .flat_map(|logit| logit.to_le_bytes())
+        .collect::<Vec<u8>>();
     let shape = vec![tokens.len(), folder.config.vocab_size];
     let tensors = [
         (
@@ -56,9 +51,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         ),
         ("logits", TensorView::new(Dtype::F32, shape, &logit_bytes)?),
     ];
-    let beside = args.out.with_extension("tmp");
-    safetensors::serialize_to_file(tensors, None, &beside)
-        .map_err(anyhow::Error::from)
-        .and_then(|()| Ok(std::fs::rename(&beside, &args.out)?))
-        .with_context(|| format!("{}: cannot write", args.out.display()))
+    let bytes = safetensors::serialize(tensors, None)?;
+    Ok(write_atomically(&args.out, &bytes)?)
 }

@@ -23,19 +23,81 @@ impl std::fmt::Display for Mistake {
 
 impl std::error::Error for Mistake {}
 
-/// The exit status for an error: 2 where the user's input is at fault.
+/// The error and its causes as one line. Many errors tell their cause already;
+/// nobody needs to read it twice.
+pub(crate) fn message(error: &anyhow::Error) -> String {
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !message.contains(&cause) {
+            message += &format!(": {cause}");
+        }
+    }
+    message
+}
+
+/// Whether writing failed only because nobody reads on (`| head`).
+pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.root_cause().downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// The exit status for an error: 2 where the user's input is at fault. The
+/// outermost error that can tell does: a checkpoint that cannot be written is
+/// a failure, whatever the writer of the model's files says.
 pub(crate) fn exit_status(error: &anyhow::Error) -> u8 {
-    let is_mistake = error.chain().any(|cause| {
-        cause.is::<Mistake>()
-            || cause.is::<DataError>()
-            || cause.is::<LmError>()
-            || cause.is::<ObjectiveError>()
-            || cause.downcast_ref::<TrainError>().is_some_and(|error| {
-                !matches!(
-                    error,
-                    TrainError::NonFinite { .. } | TrainError::Save { .. } | TrainError::Io { .. }
-                )
-            })
-    });
-    if is_mistake { 2 } else { 1 }
+    match error.chain().find_map(is_mistake) {
+        Some(true) => 2,
+        Some(false) | None => 1,
+    }
+}
+
+fn is_mistake(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
+    if let Some(error) = error.downcast_ref::<TrainError>() {
+        return Some(!matches!(
+            error,
+            TrainError::NonFinite { .. } | TrainError::Save { .. } | TrainError::Io { .. }
+        ));
+    }
+    if let Some(error) = error.downcast_ref::<LmError>() {
+        return Some(!matches!(error, LmError::Io { action, .. } if *action != "read"));
+    }
+    let others = error.is::<Mistake>() || error.is::<DataError>() || error.is::<ObjectiveError>();
+    others.then_some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full_disk(action: &'static str) -> LmError {
+        LmError::Io {
+            path: "model".into(),
+            action,
+            source: std::io::Error::other("no space left"),
+        }
+    }
+
+    #[test]
+    fn a_write_that_fails_is_a_failure_and_a_read_that_fails_a_mistake() {
+        let save = TrainError::Save {
+            path: "run".into(),
+            last_good: None,
+            source: Box::new(full_disk("write")),
+        };
+        assert_eq!(exit_status(&save.into()), 1);
+        assert_eq!(exit_status(&full_disk("write").into()), 1);
+        assert_eq!(exit_status(&full_disk("read").into()), 2);
+        let mistake = anyhow::Error::from(Mistake::new("no")).context("while reading");
+        assert_eq!(exit_status(&mistake), 2);
+        assert_eq!(exit_status(&anyhow::anyhow!("unheard of")), 1);
+    }
+
+    #[test]
+    fn a_cause_that_the_error_tells_itself_is_told_once() {
+        let error = anyhow::Error::from(full_disk("write")).context("the run ended");
+        assert_eq!(
+            message(&error),
+            "the run ended: model: cannot write: no space left"
+        );
+    }
 }

@@ -112,9 +112,6 @@ pub(crate) fn duration(seconds: f64) -> String {
 pub(crate) struct TrainingProgress {
     progress: Option<Progress>,
     validation_nll: Option<f64>,
-    /// Of the first and of the last validation.
-    pub(crate) validations: Vec<ValidationMetrics>,
-    pub(crate) last_step: Option<StepMetrics>,
 }
 
 impl Observer for TrainingProgress {
@@ -142,7 +139,6 @@ impl Observer for TrainingProgress {
                 note
             });
         }
-        self.last_step = Some(metrics.clone());
     }
 
     fn on_validation(&mut self, metrics: &ValidationMetrics) {
@@ -151,7 +147,6 @@ impl Observer for TrainingProgress {
             "step {}: validation nll {:.4}",
             metrics.step, metrics.nll
         ));
-        self.validations.push(metrics.clone());
     }
 
     fn on_checkpoint(&mut self, path: &Path, step: u64) {

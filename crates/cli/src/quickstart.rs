@@ -13,13 +13,14 @@ mod recipes;
 mod report;
 mod traces;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::Context;
+use iwsft_train::write_atomically;
 use serde::Serialize;
 
 use crate::mistake::Mistake;
@@ -136,17 +137,18 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         findings: &findings,
     };
     let results = serde_json::to_string_pretty(&results)? + "\n";
-    write(&folder.join("results.json"), results.as_bytes())?;
+    write_atomically(&folder.join("results.json"), results.as_bytes())?;
     say("");
     if args.json {
         rows.iter().try_for_each(print_json)?;
+        say(&format!("{}\n", findings.join("\n")));
     } else {
         print_table(&rows)?;
+        // With the table, not with the messages: they are results.
+        writeln!(std::io::stdout(), "\n{}\n", findings.join("\n"))?;
     }
-    say("");
-    findings.iter().for_each(|finding| say(finding));
     let seconds = duration(start.elapsed().as_secs_f64());
-    say(&format!("\nAll of it took {seconds}. {}", next(folder)));
+    say(&format!("All of it took {seconds}. {}", next(folder)));
     Ok(())
 }
 
@@ -179,7 +181,7 @@ fn write_inputs(
     write_rows(&folder.join("validation.jsonl"), &task.validation)?;
     write_rows(&folder.join("test.jsonl"), &task.worked_test())?;
     for NamedRecipe { name, text } in recipes {
-        write(&folder.join(format!("{name}.toml")), text.as_bytes())?;
+        write_atomically(&folder.join(format!("{name}.toml")), text.as_bytes())?;
     }
     random_model::create(&folder.join("random"), seed)
 }
@@ -190,18 +192,7 @@ fn write_rows(path: &Path, rows: &[Trace]) -> anyhow::Result<()> {
         serde_json::to_writer(&mut lines, row)?;
         lines.push(b'\n');
     }
-    write(path, &lines)
-}
-
-/// Writes a file beside its name, flushes and renames it.
-fn write(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    let beside = path.with_file_name(name);
-    File::create(&beside)
-        .and_then(|mut file| file.write_all(contents).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&beside, path))
-        .with_context(|| format!("{}: cannot write", path.display()))
+    Ok(write_atomically(path, &lines)?)
 }
 
 /// What was generated, with an example that shows a mistake.

@@ -109,7 +109,10 @@ pub(crate) enum EndToken {
 
 /// One file, several files, or files with shares and columns.
 #[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a file, a list of files, or a list of tables such as { path = \"a.jsonl\", share = 0.5 }"
+)]
 pub(crate) enum Files {
     One(PathBuf),
     Several(Vec<PathBuf>),
@@ -166,7 +169,8 @@ impl Recipe {
     /// Reads `path` (a recipe, or a run folder with its `recipe.toml`) and
     /// applies `sets`, each `dotted.key=value`.
     pub(crate) fn read(path: &Path, sets: &[String]) -> anyhow::Result<Self> {
-        let path = if path.is_dir() {
+        let is_run = path.is_dir();
+        let path = if is_run {
             path.join("recipe.toml")
         } else {
             path.to_owned()
@@ -182,7 +186,10 @@ impl Recipe {
             .map(Path::to_owned)
             .unwrap_or_default();
         let mut recipe = parse(&path, &text, sets)?;
-        if recipe.run.is_none() {
+        if is_run {
+            // A run goes on where it lies now, even if it was moved.
+            recipe.run = Some(folder.clone());
+        } else if recipe.run.is_none() {
             let name = path.file_stem().unwrap_or_default();
             recipe.run = Some(Path::new("runs").join(name));
         }
@@ -295,9 +302,11 @@ fn apply(table: &mut toml::Table, set: &str) -> Result<(), Mistake> {
     Ok(())
 }
 
-/// From an error about an unknown key, the valid key that looks most like it.
+/// From an error about an unknown key or name, the valid one that looks most like it.
 fn nearest_key(message: &str) -> Option<String> {
-    let (_, rest) = message.split_once("unknown field `")?;
+    let (_, rest) = message
+        .split_once("unknown field `")
+        .or_else(|| message.split_once("unknown variant `"))?;
     let (unknown, expected) = rest.split_once('`')?;
     let valid = expected.split('`').skip(1).step_by(2);
     let nearest = valid
@@ -355,7 +364,7 @@ mod tests {
             message.contains("did you mean `learning_rate`?"),
             "{message}"
         );
-        assert!(message.contains("line 9"), "{message}");
+        assert!(message.contains("line 10"), "{message}");
         let message = parsed(RECIPE, &["train.bach_size=2"])
             .unwrap_err()
             .to_string();

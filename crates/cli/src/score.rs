@@ -42,17 +42,12 @@ struct Scored {
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let mut recipe = Recipe::read(&args.recipe, &args.sets)?;
     let objective = recipe.objective.resolve()?;
-    let run = recipe.run_folder().to_owned();
     let section = recipe
         .reference
         .get_or_insert_with(ReferenceSection::default);
     if let Some(out) = &args.out {
         section.cache = Some(std::path::absolute(out)?);
     }
-    let cache = section
-        .cache
-        .get_or_insert_with(|| run.with_extension("reference.safetensors"));
-    let cache = cache.clone();
     let folder = ModelFolder::of_recipe(&recipe.model)?;
     let (data, _, _) = folder.dataset(&recipe.data.train, &recipe.data)?;
     let (mut model, parameters) = folder.load(MemoryPlan::default())?;
@@ -63,9 +58,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     };
     let data = TokenTrajectories::plain(data);
     let scored = Scored {
-        trajectories: scored.len(),
-        nll: scored.nll(&data),
-        cache,
+        trajectories: scored.log_probs.len(),
+        nll: scored.log_probs.nll(&data),
+        cache: scored.cache,
     };
     if args.json {
         return print_json(&scored);

@@ -10,7 +10,9 @@ use iwsft_data::{Dataset, Mixture};
 use iwsft_engine::{CpuPath, Policy, Tensor};
 use iwsft_lm::{LanguageModel, MemoryPlan};
 use iwsft_objective::{Objective, Proposal};
-use iwsft_train::{Job, LogProbs, Outcome, PolicyFiles, RunFolder, Training, score};
+use iwsft_train::{
+    Job, LogProbs, Outcome, PolicyFiles, RunFolder, Training, score, write_atomically,
+};
 
 use crate::language::{HuggingFaceFiles, ModelFolder, TokenTrajectories};
 use crate::mistake::Mistake;
@@ -105,7 +107,22 @@ pub(crate) fn train(
     } else {
         RunFolder::create(&run)?
     };
+    let result = train_in(folder, recipe, objective, resume, stop);
+    if result.is_err() && !resume {
+        RunFolder::discard(&run);
+    }
+    result
+}
 
+/// Trains into `folder`.
+fn train_in(
+    folder: RunFolder,
+    recipe: &Recipe,
+    objective: Objective,
+    resume: bool,
+    stop: &AtomicBool,
+) -> anyhow::Result<Option<Summary>> {
+    let run = folder.path().to_owned();
     let model_folder = ModelFolder::of_recipe(&recipe.model)?;
     let data = Data::read(recipe, &model_folder)?;
     let plan = MemoryPlan {
@@ -133,9 +150,6 @@ pub(crate) fn train(
         .is_some_and(|reference| reference.column);
     let train = TokenTrajectories::new(train, &objective, column)?;
     let validation = validation.map(TokenTrajectories::plain);
-    if !resume {
-        write_atomically(&run.join("recipe.toml"), &recipe.to_toml()?)?;
-    }
     let files = HuggingFaceFiles {
         base: model_folder.path.clone(),
         layout: model.layout().clone(),
@@ -155,7 +169,7 @@ pub(crate) fn train(
         mixture,
         objective,
         config: recipe.train.clone(),
-        reference,
+        reference: reference.map(|scored| scored.log_probs),
         files: &files,
         settings,
     };
@@ -164,13 +178,21 @@ pub(crate) fn train(
     } else {
         Training::new(job, folder)?
     };
+    // A run that was killed before its recipe was written gets it on resuming.
+    let kept = run.join("recipe.toml");
+    if !kept.exists() {
+        write_atomically(&kept, recipe.to_toml()?.as_bytes())?;
+    }
+    if training.step() == training.plan().total_steps {
+        say("the run is finished already; its model is written again");
+    }
     let mut progress = TrainingProgress::default();
     let outcome = training.run(&mut progress, stop)?;
-    let Outcome::Finished { step, .. } = outcome else {
+    let Outcome::Finished { .. } = outcome else {
         return Ok(None);
     };
     let model = export(&run, &files, training.parameters())?;
-    Ok(Some(summary(model, step, &progress)))
+    Ok(Some(summary(&run, model)?))
 }
 
 /// Training and validation data.
@@ -200,8 +222,9 @@ impl Data {
     }
 }
 
-/// Log-probabilities of the training data under the reference: from the cache,
-/// or computed now and cached. `None` where nothing needs them, or where they
+/// Log-probabilities of the training data under the reference, and their cache:
+/// read from it, or computed now and written to it. Without a path in the recipe
+/// the cache lies beside the run, where other runs on the same data find it. `None` where nothing needs them, or where they
 /// are a column of the data.
 pub(crate) fn reference(
     recipe: &Recipe,
@@ -210,7 +233,7 @@ pub(crate) fn reference(
     model: &mut LanguageModel,
     parameters: &Tensor,
     data: &Dataset,
-) -> anyhow::Result<Option<LogProbs>> {
+) -> anyhow::Result<Option<Scored>> {
     let section = match &recipe.reference {
         Some(section) if section.column && section.model.is_some() => {
             return Err(Mistake::new(
@@ -242,6 +265,12 @@ pub(crate) fn reference(
     }
 }
 
+/// Reference log-probabilities and the file that keeps them.
+pub(crate) struct Scored {
+    pub(crate) log_probs: LogProbs,
+    pub(crate) cache: PathBuf,
+}
+
 fn scored(
     recipe: &Recipe,
     section: &ReferenceSection,
@@ -249,15 +278,15 @@ fn scored(
     model: &mut LanguageModel,
     parameters: &Tensor,
     data: &Dataset,
-) -> anyhow::Result<LogProbs> {
+) -> anyhow::Result<Scored> {
     let key = folder.reference_key(parameters, data)?;
     let cache = section.cache.clone().unwrap_or_else(|| {
         let name = format!("reference-{}.safetensors", &key.digest()[..16]);
-        recipe.run_folder().join(name)
+        recipe.run_folder().with_file_name(name)
     });
     if let Some(log_probs) = LogProbs::load(&cache, &key)? {
         say(&format!("reference log-probs: from {}", cache.display()));
-        return Ok(log_probs);
+        return Ok(Scored { log_probs, cache });
     }
     // Before the work, not after it.
     if let Some(folder) = cache.parent() {
@@ -276,7 +305,7 @@ fn scored(
         "reference log-probs: computed, in {}",
         cache.display()
     ));
-    Ok(log_probs)
+    Ok(Scored { log_probs, cache })
 }
 
 /// What was resolved, for the user to check.
@@ -324,36 +353,53 @@ fn export(run: &Path, files: &HuggingFaceFiles, parameters: &Tensor) -> anyhow::
     Ok(model)
 }
 
-fn write_atomically(path: &Path, text: &str) -> anyhow::Result<()> {
-    let beside = path.with_extension("tmp");
-    let write = || {
-        let mut file = fs::File::create(&beside)?;
-        std::io::Write::write_all(&mut file, text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    write().with_context(|| format!("{}: cannot write", path.display()))
+/// What the run's log says about its end.
+fn summary(run: &Path, model: PathBuf) -> anyhow::Result<Summary> {
+    let log = run.join("metrics.jsonl");
+    let text = fs::read_to_string(&log).with_context(|| log.display().to_string())?;
+    let records: Vec<Record> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let last = records.iter().rev().find(|record| record.kind == "step");
+    let last = last.with_context(|| format!("{}: no step is logged", log.display()))?;
+    let validations: Vec<&Record> = records
+        .iter()
+        .filter(|record| record.kind == "validation")
+        .collect();
+    Ok(Summary {
+        model,
+        steps: last.step,
+        seconds: last.seconds,
+        tokens: last.total_tokens,
+        tokens_per_second: last.total_tokens as f64 / last.seconds,
+        loss: last.loss,
+        nll: last.nll,
+        effective_share: last.effective_share,
+        weight_min: last.weight_min,
+        weight_max: last.weight_max,
+        validation_nll_before: validations.first().map(|record| record.nll),
+        validation_nll: validations.last().map(|record| record.nll),
+    })
 }
 
-fn summary(model: PathBuf, steps: u64, progress: &TrainingProgress) -> Summary {
-    let last = progress.last_step.as_ref();
-    let of = |value: fn(&iwsft_train::StepMetrics) -> f64| last.map_or(f64::NAN, value);
-    let validation = |metrics: Option<&iwsft_train::ValidationMetrics>| metrics.map(|m| m.nll);
-    let (seconds, tokens) = (of(|m| m.seconds), last.map_or(0, |m| m.total_tokens));
-    Summary {
-        model,
-        steps,
-        seconds,
-        tokens,
-        tokens_per_second: tokens as f64 / seconds,
-        loss: of(|m| m.diagnostics.loss),
-        nll: of(|m| m.diagnostics.nll),
-        effective_share: of(|m| m.diagnostics.effective_share),
-        weight_min: of(|m| m.diagnostics.weight_min),
-        weight_max: of(|m| m.diagnostics.weight_max),
-        validation_nll_before: validation(progress.validations.first()),
-        validation_nll: validation(progress.validations.last()),
-    }
+/// A line of `metrics.jsonl`, as far as the summary needs it.
+#[derive(serde::Deserialize)]
+struct Record {
+    kind: String,
+    step: u64,
+    nll: f64,
+    seconds: f64,
+    #[serde(default)]
+    total_tokens: u64,
+    #[serde(default)]
+    loss: f64,
+    #[serde(default)]
+    effective_share: f64,
+    #[serde(default)]
+    weight_min: f64,
+    #[serde(default)]
+    weight_max: f64,
 }
 
 fn print(summary: &Summary) -> anyhow::Result<()> {

@@ -257,7 +257,7 @@ pub enum DataError {
     /// The last token that carries loss does not end the text.
     #[error(
         "{at}: the last token that carries loss is {found}, expected an end token ({expected:?}); \
-         the text may be cut off: complete or remove the row, or turn require_end off"
+         the text may be cut off: complete or remove the row, or ask for no end token (data.end_token)"
     )]
     NoEnd {
         /// The row.

@@ -135,6 +135,8 @@ impl fmt::Display for Report {
             ]
             .map(|(label, count)| (label.to_owned(), count)),
         );
+        // What did not happen is not worth a line.
+        lines.retain(|(label, count)| *count > 0 || !label.starts_with(' '));
         let label = lines
             .iter()
             .map(|(label, _)| label.len())

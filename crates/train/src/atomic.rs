@@ -12,17 +12,14 @@ pub(crate) const UNFINISHED: &str = ".tmp";
 
 /// Writes `path` through a file beside it, which is flushed to the disk and
 /// then renamed: whoever looks sees the old content or the new, never a part.
-pub(crate) fn write(
-    path: &Path,
-    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), TrainError> {
+///
+/// # Errors
+/// [`TrainError::Io`] if it cannot be written; `path` is then as it was.
+pub fn write_atomically(path: &Path, content: &[u8]) -> Result<(), TrainError> {
     try_write(path, content).map_err(TrainError::io("write", path))
 }
 
-fn try_write(
-    path: &Path,
-    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
+fn try_write(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -35,11 +32,7 @@ fn try_write(
         builder.permissions(permissions);
     }
     let mut file = builder.tempfile_in(folder)?;
-    {
-        let mut writer = io::BufWriter::new(file.as_file_mut());
-        content(&mut writer)?;
-        writer.flush()?;
-    }
+    file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)

@@ -51,6 +51,16 @@ pub enum TrainError {
         found: String,
     },
 
+    /// There is no run to resume.
+    #[error(
+        "{path}: there is no such run folder to resume; check the path, or start the run without --resume",
+        path = path.display()
+    )]
+    NoRun {
+        /// The folder asked for.
+        path: PathBuf,
+    },
+
     /// Another process is training into the same folder.
     #[error("another process is training into {path}; wait for it or choose another folder", path = path.display())]
     FolderLocked {

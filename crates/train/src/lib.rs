@@ -29,6 +29,7 @@ mod tensor_file;
 mod training;
 mod trajectories;
 
+pub use atomic::write_atomically;
 pub use checkpoint::{Checkpoint, Checkpoints, PolicyFiles, TrainerRecord};
 pub use config::{Plan, Shape, TrainConfig, Warmup};
 pub use error::{Difference, SourceError, TrainError};

@@ -40,10 +40,8 @@ impl MetricsLog {
                 && line.ends_with('\n')
                 && serde_json::from_str::<Dated>(line).is_ok_and(|dated| dated.step <= step)
         };
-        atomic::write(path, |file| {
-            let mut lines = text.split_inclusive('\n').filter(keep);
-            lines.try_for_each(|line| file.write_all(line.as_bytes()))
-        })?;
+        let kept: String = text.split_inclusive('\n').filter(keep).collect();
+        atomic::write_atomically(path, kept.as_bytes())?;
         let file = OpenOptions::new()
             .append(true)
             .open(path)

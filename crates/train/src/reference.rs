@@ -80,7 +80,7 @@ impl LogProbs {
             views.push((name, view));
         }
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(fail)?;
-        atomic::write(path, |file| file.write_all(&bytes))
+        atomic::write_atomically(path, &bytes)
     }
 
     /// Reads the reference cache at `path`; `None` where there is no file.

@@ -41,11 +41,28 @@ impl RunFolder {
     /// killed run left half-written.
     ///
     /// # Errors
-    /// As [`RunFolder::create`], and [`TrainError::Io`] if there is no such
+    /// As [`RunFolder::create`], and [`TrainError::NoRun`] if there is no such
     /// folder.
     pub fn open(path: &Path) -> Result<Self, TrainError> {
-        fs::read_dir(path).map_err(TrainError::io("open the run folder", path))?;
+        if !path.is_dir() {
+            let path = path.to_owned();
+            return Err(TrainError::NoRun { path });
+        }
         Self::take(path)
+    }
+
+    /// Takes back what [`RunFolder::create`] made at `path`, where no run began
+    /// in it: whoever corrects their mistake can have the folder again. What
+    /// others have put there stays.
+    pub fn discard(path: &Path) {
+        if path.join(METRICS).exists() {
+            return;
+        }
+        // A folder is only removed when it is empty, and the error that made
+        // the run impossible is the one to report.
+        let _ = fs::remove_file(path.join(LOCK));
+        let _ = fs::remove_dir(path.join(CHECKPOINTS));
+        let _ = fs::remove_dir(path);
     }
 
     fn take(path: &Path) -> Result<Self, TrainError> {
@@ -117,7 +134,12 @@ fn contents(path: &Path) -> Result<Option<String>, TrainError> {
     for entry in fs::read_dir(path).map_err(TrainError::io("read", path))? {
         let entry = entry.map_err(TrainError::io("read", path))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name != LOCK && !name.ends_with(atomic::UNFINISHED) {
+        // What an attempt leaves that was killed before its first step.
+        let unused = name == LOCK
+            || name.ends_with(atomic::UNFINISHED)
+            || is_reference(&name)
+            || (name == CHECKPOINTS && is_empty(&entry.path()));
+        if !unused {
             names.push(name);
         }
     }
@@ -131,6 +153,23 @@ fn contents(path: &Path) -> Result<Option<String>, TrainError> {
         names.first().map(|name| format!("`{name}`"))
     };
     Ok(found)
+}
+
+/// Whether a file is a reference cache, named by what it depends on: one that an
+/// earlier attempt left is as good as a new one, and no run.
+fn is_reference(name: &str) -> bool {
+    name.starts_with("reference-") && name.ends_with(".safetensors")
+}
+
+/// Whether a folder holds nothing, or nothing that was finished.
+fn is_empty(folder: &Path) -> bool {
+    let unfinished = |entry: std::io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| {
+            let name = entry.file_name();
+            name.to_string_lossy().ends_with(atomic::UNFINISHED)
+        })
+    };
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.all(unfinished))
 }
 
 /// Removes the files and folders that a killed run was still writing.
@@ -166,7 +205,9 @@ mod tests {
     fn a_folder_with_a_run_is_refused_and_an_empty_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/run");
-        drop(RunFolder::create(&path).unwrap());
+        let run = RunFolder::create(&path).unwrap();
+        fs::write(run.metrics(), "").unwrap();
+        drop(run);
         let error = RunFolder::create(&path).unwrap_err();
         assert!(matches!(error, TrainError::FolderTaken { .. }), "{error}");
         assert!(error.to_string().contains("resume"), "{error}");
@@ -180,6 +221,34 @@ mod tests {
         let empty = folder.path().join("empty");
         fs::create_dir(&empty).unwrap();
         RunFolder::create(&empty).unwrap();
+    }
+
+    #[test]
+    fn a_discarded_folder_is_gone_unless_a_run_began_or_others_use_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        drop(RunFolder::create(&path).unwrap());
+        RunFolder::discard(&path);
+        assert!(!path.exists());
+
+        drop(RunFolder::create(&path).unwrap());
+        fs::write(path.join("reference-12ab.safetensors"), "scores").unwrap();
+        fs::write(path.join("checkpoints/.probe-1.tmp"), "").unwrap();
+        RunFolder::discard(&path);
+        assert!(path.join("reference-12ab.safetensors").exists());
+        // The scores are no run, and the next one may have them.
+        let run = RunFolder::create(&path).unwrap();
+        fs::write(run.metrics(), "").unwrap();
+        drop(run);
+        RunFolder::discard(&path);
+        assert!(path.join(CHECKPOINTS).exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_cannot_be_resumed() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = RunFolder::open(&folder.path().join("run")).unwrap_err();
+        assert!(matches!(error, TrainError::NoRun { .. }), "{error}");
     }
 
     #[test]

@@ -15,8 +15,11 @@ use rand::{Rng, RngExt};
 /// The chance that a problem has three numbers instead of two.
 const THREE_NUMBERS: f64 = 0.5;
 
-/// Numbers have one to so many digits, each length equally often.
-const MOST_DIGITS: u32 = 3;
+/// Numbers go from 1 to this one.
+const LARGEST: u32 = 99;
+
+/// The chance that a number which can be subtracted is.
+const SUBTRACTED: f64 = 0.7;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
@@ -47,13 +50,13 @@ pub(crate) enum Slip {
 
 impl Problem {
     pub(crate) fn random(rng: &mut impl Rng) -> Self {
-        let first = number(rng);
+        let first = rng.random_range(1..=LARGEST);
         let mut total = first;
         let count = if rng.random_bool(THREE_NUMBERS) { 2 } else { 1 };
         let rest = (0..count)
             .map(|_| {
-                let number = number(rng);
-                if number <= total && rng.random_bool(0.5) {
+                let number = rng.random_range(1..=LARGEST);
+                if number <= total && rng.random_bool(SUBTRACTED) {
                     total -= number;
                     (Operation::Subtract, number)
                 } else {
@@ -160,16 +163,6 @@ impl Operation {
             Self::Subtract => '-',
         }
     }
-}
-
-fn number(rng: &mut impl Rng) -> u32 {
-    let places = rng.random_range(1..=MOST_DIGITS);
-    let smallest = if places == 1 {
-        0
-    } else {
-        10_u32.pow(places - 1)
-    };
-    rng.random_range(smallest..10_u32.pow(places))
 }
 
 /// Number of decimal digits; 0 has one.

@@ -14,7 +14,7 @@ use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer};
 
-use super::write;
+use iwsft_train::write_atomically;
 
 /// Ends every completion.
 const END: &str = "<|end|>";
@@ -36,7 +36,7 @@ pub(crate) fn create(folder: &Path, seed: u64) -> anyhow::Result<()> {
         .and_then(|tokenizer| tokenizer.to_string(true))
         .map_err(anyhow::Error::from_boxed)
         .context("cannot make a tokenizer")?;
-    write(&folder.join("tokenizer.json"), tokenizer.as_bytes())?;
+    write_atomically(&folder.join("tokenizer.json"), tokenizer.as_bytes())?;
     let tokenizer_config = json!({
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": END,
@@ -112,7 +112,7 @@ fn normal(rng: &mut impl Rng) -> f64 {
 }
 
 fn write_json(path: &Path, value: &Value) -> anyhow::Result<()> {
-    write(path, format!("{value:#}\n").as_bytes())
+    Ok(write_atomically(path, format!("{value:#}\n").as_bytes())?)
 }
 
 #[cfg(test)]

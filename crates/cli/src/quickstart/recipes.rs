@@ -51,7 +51,7 @@ pub(crate) fn recipes(budget: Budget) -> Vec<NamedRecipe> {
         let Budget { steps, seed, .. } = budget;
         let text = format!(
             r#"# {purpose}
-# Run it again with: iwsft train {name}.toml --run runs/{name}-again
+# Run it again, from this folder: iwsft train {name}.toml --run runs/{name}-again
 
 [model]
 path = "runs/base/model"
@@ -85,7 +85,7 @@ fn base(
 ) -> NamedRecipe {
     let text = format!(
         r#"# The base model: imitate every trace, whether right or wrong.
-# Run it again with: iwsft train base.toml --run runs/base-again
+# Run it again, from this folder: iwsft train base.toml --run runs/base-again
 
 [model]
 path = "random"
