@@ -146,23 +146,36 @@ impl ModelFolder {
         Ok((dataset, mixture, report))
     }
 
+    /// A hash of the configuration and of `parameters`.
+    pub(crate) fn model_hash(&self, parameters: &Tensor) -> anyhow::Result<String> {
+        const PIECE: usize = 1 << 18;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&serde_json::to_vec(&self.config.raw)?);
+        for start in (0..parameters.len()).step_by(PIECE) {
+            let end = (start + PIECE).min(parameters.len());
+            let values = parameters.view(start..end).to_host();
+            hasher.update(
+                &values
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes())
+                    .collect::<Vec<_>>(),
+            );
+        }
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+
     /// What reference log-probabilities of `data` under this model depend on.
     pub(crate) fn reference_key(
         &self,
         parameters: &Tensor,
         data: &Dataset,
     ) -> anyhow::Result<ReferenceKey> {
-        let mut model = blake3::Hasher::new();
-        model.update(&serde_json::to_vec(&self.config.raw)?);
-        for value in parameters.to_host() {
-            model.update(&value.to_le_bytes());
-        }
         let tokenizer = self.path.join("tokenizer.json");
         let tokenizer =
             std::fs::read(&tokenizer).with_context(|| tokenizer.display().to_string())?;
         let template = self.template.as_ref().map_or("", ChatTemplate::source);
         Ok(ReferenceKey {
-            model: model.finalize().to_hex().to_string(),
+            model: self.model_hash(parameters)?,
             tokenizer: blake3::hash(&tokenizer).to_hex().to_string(),
             template: blake3::hash(template.as_bytes()).to_hex().to_string(),
             data: data.fingerprint().to_hex().to_string(),
@@ -308,7 +321,7 @@ impl PolicyFiles for HuggingFaceFiles {
         weights::save(
             folder,
             &self.layout,
-            &parameters.to_host(),
+            parameters.all(),
             self.weight_type,
             SHARD_BYTES,
         )?;

@@ -161,7 +161,7 @@ pub(crate) struct ReferenceSection {
     /// Take the log-probabilities from the data's column `ref_log_probs`.
     #[serde(default)]
     pub(crate) column: bool,
-    /// File of the cached log-probabilities; inside the run folder otherwise.
+    /// File of the cached log-probabilities; beside the run folder otherwise.
     pub(crate) cache: Option<PathBuf>,
 }
 

@@ -64,10 +64,17 @@ pub(crate) struct Summary {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let mut recipe = Recipe::read(&args.recipe, &args.sets)?;
-    // Kept with the run, so that resuming it tomorrow sees the same text.
-    recipe.model.today.get_or_insert_with(iwsft_lm::today);
     if let Some(run) = &args.run {
         recipe.run = Some(std::path::absolute(run)?);
+    }
+    if recipe.model.today.is_none() {
+        // Kept with the run, so that resuming it tomorrow sees the same text.
+        let kept = args
+            .resume
+            .then(|| Recipe::read(recipe.run_folder(), &[]).ok())
+            .flatten();
+        let day = kept.and_then(|recipe| recipe.model.today);
+        recipe.model.today = Some(day.unwrap_or_else(iwsft_lm::today));
     }
     let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
     ctrlc::set_handler(move || {
@@ -155,12 +162,8 @@ fn train_in(
         layout: model.layout().clone(),
         weight_type: recipe.model.save_as.into(),
     };
-    let settings = BTreeMap::from([(
-        "model.path".to_owned(),
-        model_folder
-            .reference_key(&parameters, &Dataset::new())?
-            .model,
-    )]);
+    let weights = model_folder.model_hash(&parameters)?;
+    let settings = BTreeMap::from([("model.weights".to_owned(), weights)]);
     let job = Job {
         policy: &mut model,
         parameters,

@@ -90,6 +90,10 @@ fn a_warm_step_allocates_nothing() {
             asked.push(BYTES.load(Ordering::Relaxed) - before);
         }
         // The first steps make room, also on threads that had no work at first.
-        assert_eq!(asked[2..].iter().min(), Some(&0), "{name}: bytes by step: {asked:?}");
+        assert_eq!(
+            asked[2..].iter().min(),
+            Some(&0),
+            "{name}: bytes by step: {asked:?}"
+        );
     }
 }

@@ -7,11 +7,28 @@ use std::fs;
 use std::path::Path;
 
 use half::{bf16, f16};
-use iwsft_lm::weights::{WeightType, copy_model_files, load, save};
+use iwsft_engine::{Layout, Tensor};
+use iwsft_lm::weights::{self, WeightType, copy_model_files, load};
 use iwsft_lm::{LmError, ModelConfig};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
+
+fn save(
+    folder: &Path,
+    layout: &Layout,
+    values: &[f32],
+    kind: WeightType,
+    max_shard_bytes: usize,
+) -> Result<(), LmError> {
+    weights::save(
+        folder,
+        layout,
+        Tensor::from_host(values).all(),
+        kind,
+        max_shard_bytes,
+    )
+}
 
 fn config(model_type: &str, tied: bool) -> Value {
     json!({

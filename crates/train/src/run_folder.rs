@@ -137,7 +137,6 @@ fn contents(path: &Path) -> Result<Option<String>, TrainError> {
         // What an attempt leaves that was killed before its first step.
         let unused = name == LOCK
             || name.ends_with(atomic::UNFINISHED)
-            || is_reference(&name)
             || (name == CHECKPOINTS && is_empty(&entry.path()));
         if !unused {
             names.push(name);
@@ -153,12 +152,6 @@ fn contents(path: &Path) -> Result<Option<String>, TrainError> {
         names.first().map(|name| format!("`{name}`"))
     };
     Ok(found)
-}
-
-/// Whether a file is a reference cache, named by what it depends on: one that an
-/// earlier attempt left is as good as a new one, and no run.
-fn is_reference(name: &str) -> bool {
-    name.starts_with("reference-") && name.ends_with(".safetensors")
 }
 
 /// Whether a folder holds nothing, or nothing that was finished.

@@ -2,18 +2,17 @@
 //! the optimizer's state is larger than the model, so no copy of it as a whole
 //! is ever held.
 
-use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use iwsft_engine::Tensor;
-use safetensors::Dtype;
-use safetensors::tensor::{Metadata, View};
+use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::{Dtype, SafeTensorError};
 
 use crate::TrainError;
 
-/// Elements converted at a time when reading.
+/// Elements converted at a time.
 const PIECE: usize = 1 << 18;
 
 /// The longest header that the format allows.
@@ -21,45 +20,42 @@ const MAX_HEADER: u64 = 100_000_000;
 
 const REMEDY: &str = "resume from an earlier checkpoint by removing this one";
 
-struct Flat<'a> {
-    tensor: &'a Tensor,
-    shape: [usize; 1],
-}
-
-impl View for Flat<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        let values = self.tensor.to_host();
-        Cow::Owned(
-            values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
-        )
-    }
-
-    fn data_len(&self) -> usize {
-        self.tensor.len() * size_of::<f32>()
-    }
-}
-
-/// Writes the named tensors to `path`, each of shape `[len]`, in f32.
+/// Writes the named tensors to `path`, each of shape `[len]`, in f32, and
+/// flushes them to the disk.
 pub(crate) fn write(path: &Path, tensors: &[(&str, &Tensor)]) -> io::Result<()> {
-    let views = tensors.iter().map(|(name, tensor)| {
-        let shape = [tensor.len()];
-        (*name, Flat { tensor, shape })
+    let header = header(tensors).map_err(io::Error::other)?;
+    let mut file = BufWriter::new(File::create(path)?);
+    file.write_all(&(header.len() as u64).to_le_bytes())?;
+    file.write_all(&header)?;
+    for (_, tensor) in tensors {
+        for start in (0..tensor.len()).step_by(PIECE) {
+            let end = (start + PIECE).min(tensor.len());
+            for value in tensor.view(start..end).to_host() {
+                file.write_all(&value.to_le_bytes())?;
+            }
+        }
+    }
+    file.into_inner()?.sync_all()
+}
+
+/// The header of the format, padded so that the data is aligned.
+fn header(tensors: &[(&str, &Tensor)]) -> Result<Vec<u8>, SafeTensorError> {
+    const ALIGNMENT: usize = 8;
+    let mut end = 0;
+    let entries = tensors.iter().map(|(name, tensor)| {
+        let start = end;
+        end += size_of::<f32>() * tensor.len();
+        let (shape, data_offsets) = (vec![tensor.len()], (start, end));
+        let info = TensorInfo {
+            dtype: Dtype::F32,
+            shape,
+            data_offsets,
+        };
+        ((*name).to_owned(), info)
     });
-    safetensors::tensor::serialize_to_file(views, None, path).map_err(|error| match error {
-        safetensors::SafeTensorError::IoError(error) => error,
-        other => io::Error::other(other),
-    })
+    let mut text = serde_json::to_vec(&Metadata::new(None, entries.collect())?)?;
+    text.resize(text.len().next_multiple_of(ALIGNMENT), b' ');
+    Ok(text)
 }
 
 /// Overwrites each named tensor with what `path` holds under that name.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use iwsft_engine::Layout;
+use iwsft_engine::{Layout, Tensor};
 use iwsft_lm::ModelConfig;
 use iwsft_lm::weights::{self, WeightType};
 use rand::{Rng, RngExt};
@@ -48,7 +48,13 @@ pub(crate) fn create(folder: &Path, seed: u64) -> anyhow::Result<()> {
     write_json(&folder.join("generation_config.json"), &generation)?;
     let layout = ModelConfig::from_folder(folder)?.layout();
     let values = random_weights(&layout, seed);
-    weights::save(folder, &layout, &values, WeightType::F32, usize::MAX)?;
+    weights::save(
+        folder,
+        &layout,
+        Tensor::from_vec(values).all(),
+        WeightType::F32,
+        usize::MAX,
+    )?;
     Ok(())
 }
 

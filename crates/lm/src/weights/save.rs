@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use half::{bf16, f16};
-use iwsft_engine::{Layout, Parameter};
+use iwsft_engine::{Layout, Parameter, View};
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::{Map, json};
 
@@ -25,7 +25,7 @@ use crate::file::{io_error, write_atomically};
 pub fn save(
     folder: &Path,
     layout: &Layout,
-    values: &[f32],
+    values: View<'_>,
     kind: WeightType,
     max_shard_bytes: usize,
 ) -> Result<(), LmError> {
@@ -71,7 +71,7 @@ fn split(parameters: &[Parameter], kind: WeightType, max_bytes: usize) -> Vec<&[
 fn write_file(
     path: &Path,
     parameters: &[Parameter],
-    values: &[f32],
+    values: View<'_>,
     kind: WeightType,
 ) -> Result<(), LmError> {
     let header = header(parameters, kind).map_err(|source| LmError::Safetensors {
@@ -84,9 +84,11 @@ fn write_file(
         write(&header)?;
         let mut bytes = Vec::with_capacity(CHUNK * kind.bytes());
         for parameter in parameters {
-            for chunk in values[parameter.range.clone()].chunks(CHUNK) {
+            for start in parameter.range.clone().step_by(CHUNK) {
+                let end = (start + CHUNK).min(parameter.range.end);
+                let chunk = values.slice(start..end).to_host();
                 bytes.clear();
-                narrow(kind, chunk, &mut bytes).map_err(|value| LmError::TensorOverflow {
+                narrow(kind, &chunk, &mut bytes).map_err(|value| LmError::TensorOverflow {
                     path: path.to_path_buf(),
                     name: parameter.name.clone(),
                     value,
