@@ -225,11 +225,14 @@ mod tests {
         assert!(!path.exists());
 
         drop(RunFolder::create(&path).unwrap());
-        fs::write(path.join("reference-12ab.safetensors"), "scores").unwrap();
-        fs::write(path.join("checkpoints/.probe-1.tmp"), "").unwrap();
+        fs::write(path.join("thesis.tex"), "").unwrap();
         RunFolder::discard(&path);
-        assert!(path.join("reference-12ab.safetensors").exists());
-        // The scores are no run, and the next one may have them.
+        assert!(path.join("thesis.tex").exists());
+        fs::remove_file(path.join("thesis.tex")).unwrap();
+
+        // What an attempt leaves that was killed early is no run.
+        fs::create_dir(path.join(CHECKPOINTS)).unwrap();
+        fs::write(path.join("checkpoints/.probe-1.tmp"), "").unwrap();
         let run = RunFolder::create(&path).unwrap();
         fs::write(run.metrics(), "").unwrap();
         drop(run);
