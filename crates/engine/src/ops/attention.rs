@@ -3,7 +3,7 @@
 //! For a query head `a` and its key head `g = a k / h`, within one sequence:
 //! `out_i = sum_{j <= i} P_ij v_j`, `P_i = softmax_j(q_i . k_j / sqrt(e))`,
 //! with `j > i - window` if there is a sliding window. A block of
-//! [`BLOCK`] query rows at a time meets all its keys at once, so the working
+//! `BLOCK` (64) query rows at a time meets all its keys at once, so the working
 //! memory is `BLOCK x length` a thread, never `length x length`, and the
 //! backward pass recomputes `P` from the stored log-sum-exp.
 
