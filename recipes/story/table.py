@@ -15,10 +15,10 @@ LAST = 100  # steps that the figures of training are averaged over
 def main() -> None:
     folder = pathlib.Path(__file__).parent / "runs"
     print(
-        "| run | steps | validation NLL before | after | best | J | SFT bound | iw-SFT bound "
+        "| run | steps | validation NLL before | after | J | SFT bound | iw-SFT bound "
         "| weights | effective sample |"
     )
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |")
     for name in RUNS:
         lines = (folder / name / "metrics.jsonl").read_text().splitlines()
         records = [json.loads(line) for line in lines]
@@ -34,7 +34,7 @@ def main() -> None:
         highest = max(record["weight_max"] for record in last)
         share = sum(record["effective_share"] for record in last) / len(last)
         print(
-            f"| {name} | {len(steps)} | {nll[0]:.4f} | {nll[-1]:.4f} | {min(nll[1:]):.4f} "
+            f"| {name} | {len(steps)} | {nll[0]:.4f} | {nll[-1]:.4f} "
             f"| {mean('j')} | {mean('sft_bound')} | {mean('iw_sft_bound')} "
             f"| {lowest:.2f} to {highest:.2f} | {100 * share:.1f} % |"
         )

@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use iwsft_engine::ops::attention::{self, Heads};
 use iwsft_engine::ops::log_prob::{self, LogProbBuffer};
 use iwsft_engine::ops::{linear, rms_norm, swiglu};
@@ -61,12 +61,17 @@ fn row_wise(criterion: &mut Criterion) {
             );
         });
     });
-    let (mut gate_up, mut act) = (noise(N * 2 * F), Tensor::zeros(N * F));
+    let (gate_up, mut act) = (noise(N * 2 * F), Tensor::zeros(N * F));
     criterion.bench_function("swiglu forward", |bencher| {
         bencher.iter(|| swiglu::forward(gate_up.all(), act.all_mut(), F));
     });
+    // In place: its own output would be no input of a usual size for long.
     criterion.bench_function("swiglu backward", |bencher| {
-        bencher.iter(|| swiglu::backward_in_place(gate_up.all_mut(), act.all_mut(), F));
+        bencher.iter_batched_ref(
+            || (noise(N * 2 * F), noise(N * F)),
+            |(gate_up, dy)| swiglu::backward_in_place(gate_up.all_mut(), dy.all_mut(), F),
+            BatchSize::PerIteration,
+        );
     });
 }
 

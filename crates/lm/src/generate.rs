@@ -5,6 +5,7 @@ use iwsft_engine::ops::embedding;
 
 use crate::LanguageModel;
 use crate::block::{Block, Context};
+use crate::model::neighbours;
 
 /// Keys and values of one growing sequence.
 #[derive(Debug)]
@@ -100,14 +101,7 @@ impl LanguageModel {
                     position: start,
                 }
             };
-            let [even, odd] = &mut memory.residual[..2] else {
-                unreachable!("two residuals")
-            };
-            let (input, output) = if layer % 2 == 0 {
-                (even, odd)
-            } else {
-                (odd, even)
-            };
+            let [input, output] = neighbours(&mut memory.residual[..2], layer % 2);
             block.forward(
                 input.view(0..n * d),
                 context,

@@ -316,7 +316,7 @@ enum Keep {
 }
 
 /// Element `input` and the one after it (or, of two, the other one).
-fn neighbours(residual: &mut [Tensor], input: usize) -> [&mut Tensor; 2] {
+pub(crate) fn neighbours(residual: &mut [Tensor], input: usize) -> [&mut Tensor; 2] {
     if input + 1 < residual.len() {
         let (before, after) = residual.split_at_mut(input + 1);
         [&mut before[input], &mut after[0]]
