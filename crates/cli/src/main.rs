@@ -1,6 +1,7 @@
 //! `iwsft`: fine-tune policies on curated data.
 
 mod bandit;
+mod generator;
 mod inspect;
 mod language;
 mod logits;

@@ -37,6 +37,20 @@ pub enum DataError {
         /// "the extension .csv", or "no extension".
         found: String,
     },
+    /// The file cannot be written.
+    #[error("{}: cannot be written ({reason})", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: io::Error,
+    },
+    /// The file's name asks for a format that is only read.
+    #[error("{}: this format is only read; name the output .jsonl or .jsonl.gz", path.display())]
+    NotWritten {
+        /// The file asked for.
+        path: PathBuf,
+    },
     /// There is no row in the file.
     #[error("{}: holds no rows, expected at least one; remove it from the recipe or fill it", path.display())]
     NoRows {

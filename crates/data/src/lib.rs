@@ -86,6 +86,7 @@ mod reader;
 mod report;
 mod row;
 mod trajectory;
+mod writer;
 
 pub use columns::Columns;
 pub use curate::{EmptyMask, Rules, TooLong};
@@ -93,7 +94,8 @@ pub use epoch::EpochOrder;
 pub use error::DataError;
 pub use mixture::{Mixture, Pool, Source};
 pub use pack::{MicroBatch, pack};
-pub use reader::{MAX_ROW_BYTES, Rows, read};
+pub use reader::{MAX_ROW_BYTES, Object, Objects, Rows, read, read_objects};
 pub use report::{LISTED, Report};
 pub use row::{Content, Location, Message, Row, Text};
 pub use trajectory::{Dataset, Encoded, Trajectory};
+pub use writer::RowWriter;

@@ -15,7 +15,7 @@ use crate::columns::Columns;
 use crate::reader::Object;
 use crate::row::Location;
 
-/// The rows of a Parquet file, with only the columns that are asked for.
+/// The rows of a Parquet file, with only the columns that are asked for, or all.
 pub(crate) struct ParquetRows {
     rows: RowIter<'static>,
     file: Arc<Path>,
@@ -27,7 +27,7 @@ impl ParquetRows {
     pub(crate) fn open(
         from: File,
         file: Arc<Path>,
-        columns: &Columns,
+        columns: Option<&Columns>,
     ) -> Result<ParquetRows, DataError> {
         let at = Location {
             file: file.clone(),
@@ -36,6 +36,12 @@ impl ParquetRows {
         let (rows, missing) = guarded(&at, || {
             let reader = SerializedFileReader::new(from)?;
             let schema = reader.metadata().file_metadata().schema();
+            let Some(columns) = columns else {
+                return Ok((
+                    Some(RowIter::from_file_into(Box::new(reader))),
+                    String::new(),
+                ));
+            };
             let wanted = columns.all();
             let fields: Vec<_> = schema
                 .get_fields()
@@ -56,7 +62,7 @@ impl ParquetRows {
         let Some(rows) = rows else {
             return Err(DataError::NoText {
                 at,
-                expected: columns.forms(),
+                expected: columns.map(Columns::forms).unwrap_or_default(),
                 found: missing,
             });
         };

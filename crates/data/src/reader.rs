@@ -20,7 +20,7 @@ use crate::row::{Location, Row};
 pub const MAX_ROW_BYTES: usize = 256 << 20;
 
 /// A JSON object and where it stands.
-pub(crate) type Object = Result<(Location, Map<String, Value>), DataError>;
+pub type Object = Result<(Location, Map<String, Value>), DataError>;
 
 /// Opens a file and reads its rows in order: `.jsonl` (one object a line),
 /// `.json` (one list of objects), both also as `.gz`, and `.parquet`. Holds
@@ -30,6 +30,24 @@ pub(crate) type Object = Result<(Location, Map<String, Value>), DataError>;
 /// If the file is missing, a folder, empty, or of an unknown format. What is
 /// wrong with single rows is said by the iterator.
 pub fn read(path: &Path, columns: &Columns) -> Result<Rows, DataError> {
+    Ok(Rows {
+        objects: open(path, Some(columns))?,
+        columns: columns.clone(),
+    })
+}
+
+/// Opens a file as [`read`] does and hands out its rows as they are: JSON
+/// objects with all of their columns.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_objects(path: &Path) -> Result<Objects, DataError> {
+    open(path, None)
+}
+
+/// Opens a file for its rows, or, of formats that allow it, for only the
+/// `columns` of its rows.
+fn open(path: &Path, columns: Option<&Columns>) -> Result<Objects, DataError> {
     let open_error = |reason| DataError::Open {
         path: path.to_owned(),
         reason,
@@ -48,20 +66,17 @@ pub fn read(path: &Path, columns: &Columns) -> Result<Rows, DataError> {
     }
     let file = File::open(path).map_err(open_error)?;
     let name: Arc<Path> = Arc::from(path);
-    let objects: Objects = match format {
+    let from: Box<dyn Iterator<Item = Object> + Send> = match format {
         Format::Parquet => Box::new(ParquetRows::open(file, name.clone(), columns)?),
         Format::JsonLines { gz } => Box::new(JsonLines::new(text(file, gz), name.clone())),
         Format::JsonList { gz } => Box::new(JsonList::new(text(file, gz), name.clone())),
     };
-    Ok(Rows {
-        objects,
-        columns: columns.clone(),
+    Ok(Objects {
+        from,
         file: name,
         state: State::Fresh,
     })
 }
-
-type Objects = Box<dyn Iterator<Item = Object> + Send>;
 
 fn text(file: File, gz: bool) -> Box<dyn BufRead + Send> {
     let file = BufReader::new(file);
@@ -73,14 +88,14 @@ fn text(file: File, gz: bool) -> Box<dyn BufRead + Send> {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Format {
+pub(crate) enum Format {
     JsonLines { gz: bool },
     JsonList { gz: bool },
     Parquet,
 }
 
 impl Format {
-    fn of(path: &Path) -> Result<Format, DataError> {
+    pub(crate) fn of(path: &Path) -> Result<Format, DataError> {
         let name = path
             .file_name()
             .map(|name| name.to_string_lossy().to_lowercase())
@@ -113,6 +128,21 @@ impl Format {
 pub struct Rows {
     objects: Objects,
     columns: Columns,
+}
+
+impl Iterator for Rows {
+    type Item = Result<Row, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let object = self.objects.next()?;
+        Some(object.and_then(|(at, object)| Row::parse(at, object, &self.columns)))
+    }
+}
+
+/// The rows of one file as JSON objects, in order; see [`read_objects`]. A file
+/// without any row is an error.
+pub struct Objects {
+    from: Box<dyn Iterator<Item = Object> + Send>,
     file: Arc<Path>,
     state: State,
 }
@@ -125,27 +155,24 @@ enum State {
     Over,
 }
 
-impl Iterator for Rows {
-    type Item = Result<Row, DataError>;
+impl Iterator for Objects {
+    type Item = Object;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.state == State::Over {
             return None;
         }
-        match self.objects.next() {
-            Some(object) => {
-                self.state = State::Going;
-                Some(object.and_then(|(at, object)| Row::parse(at, object, &self.columns)))
-            }
-            None => {
-                let fresh = self.state == State::Fresh;
-                self.state = State::Over;
-                fresh.then(|| {
-                    Err(DataError::NoRows {
-                        path: self.file.to_path_buf(),
-                    })
-                })
-            }
+        let object = self.from.next();
+        let fresh = self.state == State::Fresh;
+        self.state = match object {
+            Some(_) => State::Going,
+            None => State::Over,
+        };
+        match object {
+            None if fresh => Some(Err(DataError::NoRows {
+                path: self.file.to_path_buf(),
+            })),
+            object => object,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Reading files with errors that name them, and writing files that are never
 //! seen half-written.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs;
+use std::io::Write;
 use std::path::Path;
 
+use iwsft_files::AtomicFile;
 use serde::de::DeserializeOwned;
 
 use crate::error::LmError;
@@ -46,41 +47,13 @@ pub(crate) fn json_if_present<T: DeserializeOwned>(path: &Path) -> Result<Option
         .transpose()
 }
 
-/// Creates or replaces `path` with what `fill` writes: beside it first, then
-/// flushed to the disk and renamed. On an error `path` is as it was.
+/// Creates or replaces `path` with what `fill` writes: see [`AtomicFile`]. On an
+/// error `path` is as it was.
 pub(crate) fn write_atomically(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> Result<(), LmError>,
 ) -> Result<(), LmError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".partial-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // Readable like any other file (the umask applies), not only by the owner.
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder
-        .tempfile_in(folder)
-        .map_err(io_error(path, "write"))?;
-    let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());
-    fill(&mut writer)?;
-    writer.flush().map_err(io_error(path, "write"))?;
-    drop(writer);
-    file.as_file().sync_all().map_err(io_error(path, "write"))?;
-    file.persist(path)
-        .map_err(|error| io_error(path, "write")(error.error))?;
-    sync_folder(folder)
-}
-
-/// Makes the renames inside `folder` survive a power failure.
-fn sync_folder(folder: &Path) -> Result<(), LmError> {
-    // Only Unix can open a folder as a file.
-    if cfg!(unix) {
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(io_error(folder, "write"))?;
-    }
-    Ok(())
+    let mut file = AtomicFile::create(path).map_err(io_error(path, "write"))?;
+    fill(&mut file)?;
+    file.commit().map_err(io_error(path, "write"))
 }

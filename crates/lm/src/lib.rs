@@ -10,6 +10,7 @@ mod generate;
 pub mod mask;
 mod memory;
 mod model;
+mod sampling;
 mod tokenizer;
 pub mod weights;
 
@@ -24,4 +25,5 @@ pub use mask::{
 };
 pub use memory::MemoryPlan;
 pub use model::LanguageModel;
+pub use sampling::{Completion, Finish, Sampling};
 pub use tokenizer::Tokenizer;

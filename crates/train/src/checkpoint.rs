@@ -10,7 +10,7 @@ use iwsft_engine::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::error::SourceError;
-use crate::{Difference, TrainError, atomic};
+use crate::{Difference, TrainError};
 
 const PREFIX: &str = "step-";
 const RECORD: &str = "trainer.json";
@@ -186,7 +186,9 @@ impl Checkpoints {
     ) -> Result<PathBuf, TrainError> {
         let name = format!("{PREFIX}{:08}", record.step);
         let path = self.folder.join(&name);
-        let unfinished = self.folder.join(format!(".{name}{}", atomic::UNFINISHED));
+        let unfinished = self
+            .folder
+            .join(format!(".{name}{}", iwsft_files::UNFINISHED));
         let result = self.write(&unfinished, &path, record, content);
         result.map_err(|source| {
             // The error to report is the first one; a leftover goes with the
@@ -217,7 +219,7 @@ impl Checkpoints {
         drop(file);
         sync_all(unfinished)?;
         fs::rename(unfinished, path)?;
-        atomic::sync_folder(&self.folder)?;
+        iwsft_files::sync_folder(&self.folder)?;
         Ok(())
     }
 
@@ -241,7 +243,9 @@ impl Checkpoints {
     /// a checkpoint.
     fn remove(&self, path: &Path) -> Result<(), TrainError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let leaving = self.folder.join(format!(".{name}{}", atomic::UNFINISHED));
+        let leaving = self
+            .folder
+            .join(format!(".{name}{}", iwsft_files::UNFINISHED));
         fs::rename(path, &leaving).map_err(TrainError::io("remove", path))?;
         fs::remove_dir_all(&leaving).map_err(TrainError::io("remove", leaving))
     }
@@ -289,7 +293,7 @@ fn sync_all(folder: &Path) -> io::Result<()> {
             file.sync_all()?;
         }
     }
-    atomic::sync_folder(folder)
+    iwsft_files::sync_folder(folder)
 }
 
 #[cfg(test)]

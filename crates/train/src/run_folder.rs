@@ -6,8 +6,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::TrainError;
 use crate::checkpoint::Checkpoints;
-use crate::{TrainError, atomic};
 
 const CHECKPOINTS: &str = "checkpoints";
 const LOCK: &str = ".lock";
@@ -122,7 +122,7 @@ impl RunFolder {
 fn probe(folder: &Path) -> std::io::Result<()> {
     let mut file = tempfile::Builder::new()
         .prefix(".probe-")
-        .suffix(atomic::UNFINISHED)
+        .suffix(iwsft_files::UNFINISHED)
         .tempfile_in(folder)?;
     file.write_all(&[0; 4096])?;
     file.as_file().sync_all()
@@ -136,7 +136,7 @@ fn contents(path: &Path) -> Result<Option<String>, TrainError> {
         let name = entry.file_name().to_string_lossy().into_owned();
         // What an attempt leaves that was killed before its first step.
         let unused = name == LOCK
-            || name.ends_with(atomic::UNFINISHED)
+            || name.ends_with(iwsft_files::UNFINISHED)
             || (name == CHECKPOINTS && is_empty(&entry.path()));
         if !unused {
             names.push(name);
@@ -159,7 +159,7 @@ fn is_empty(folder: &Path) -> bool {
     let unfinished = |entry: std::io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| {
             let name = entry.file_name();
-            name.to_string_lossy().ends_with(atomic::UNFINISHED)
+            name.to_string_lossy().ends_with(iwsft_files::UNFINISHED)
         })
     };
     fs::read_dir(folder).is_ok_and(|mut entries| entries.all(unfinished))
@@ -171,7 +171,7 @@ fn remove_unfinished(folder: &Path) -> Result<(), TrainError> {
         let entry = entry.map_err(TrainError::io("read", folder))?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if !(name.starts_with('.') && name.ends_with(atomic::UNFINISHED)) {
+        if !(name.starts_with('.') && name.ends_with(iwsft_files::UNFINISHED)) {
             continue;
         }
         let path = entry.path();

@@ -1,0 +1,44 @@
+//! Where completions come from: a model in this process, or a server.
+
+#![allow(dead_code, reason = "the commands that use it come next")]
+
+use iwsft_lm::{Completion, Sampling};
+use serde_json::Value;
+
+/// What a language model is asked to continue.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Prompt {
+    /// Plain text, continued as it is.
+    Text(String),
+    /// A conversation, to be answered by the assistant.
+    Messages(Vec<Value>),
+}
+
+/// One completion to draw.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Request {
+    pub(crate) prompt: Prompt,
+    /// What the completion begins with already; mostly empty. It is not part of
+    /// the [`Completion`] that comes back.
+    pub(crate) prefix: String,
+    /// Which of several completions of the same prompt this is. Together with
+    /// the prompt and the seed it decides what is drawn, so that a completion
+    /// does not depend on what else is drawn, or in which order.
+    pub(crate) draw: u64,
+}
+
+/// A language model to draw completions from.
+pub(crate) trait Generator {
+    /// What the model is called in results: a folder, or a server's name for it.
+    fn name(&self) -> String;
+
+    /// Draws a completion for each request and hands it over as soon as it is
+    /// complete, with the request's index, in any order. An error of
+    /// `on_completion` ends the work and is returned.
+    fn complete(
+        &mut self,
+        requests: &[Request],
+        sampling: &Sampling,
+        on_completion: &mut dyn FnMut(usize, Completion) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()>;
+}

@@ -1,0 +1,4 @@
+//! Answers graded, and what can be said of a model from them.
+
+pub mod grade;
+pub mod statistics;

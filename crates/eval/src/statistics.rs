@@ -1,0 +1,1 @@
+//! Shares of right answers, how sure they are, and whether two models differ.
