@@ -27,7 +27,7 @@ pub(super) fn find(text: &str, rule: Extraction) -> Option<String> {
         Extraction::Hash | Extraction::LastLine | Extraction::Line | Extraction::Whole => {
             only(&super::extract::find(text, rule)?)
         }
-        Extraction::LastNumber | Extraction::LastMath => None,
+        Extraction::LastNumber | Extraction::LastMath | Extraction::Formula => None,
     }
 }
 

@@ -7,6 +7,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
+use super::lexer::NAMES;
 
 /// Bytes of a text that are looked at, from its end: answers stand there.
 const MOST_TEXT: usize = 1 << 16;
@@ -18,7 +19,7 @@ pub(super) const MOST_ANSWER: usize = 1 << 12;
 const MOST_LINE: usize = 200;
 
 /// Letters between two boxes, or two formulas, that make one list of them.
-const MOST_BETWEEN: usize = 20;
+const MOST_BETWEEN: usize = 16;
 
 /// A rule that finds the answer in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -44,6 +45,9 @@ pub enum Extraction {
     /// Of [`Kind::Choice`]: the letter that the text begins with, or else the
     /// last letter that stands alone.
     Letter,
+    /// The text, where it is one line of at most 200 bytes without words: a
+    /// bare formula.
+    Formula,
     /// The text, where it is one line of at most 200 bytes.
     Line,
     /// The whole text.
@@ -59,6 +63,7 @@ impl Extraction {
                 Self::Boxed,
                 Self::Hash,
                 Self::AnswerPhrase,
+                Self::Formula,
                 Self::LastNumber,
                 Self::LastMath,
                 Self::Line,
@@ -95,11 +100,11 @@ pub(super) fn find(text: &str, rule: Extraction) -> Option<String> {
         Extraction::LastMath => last_math(text)?,
         Extraction::LastLine => text.trim().lines().next_back()?.to_owned(),
         Extraction::Letter => return None,
-        Extraction::Line => {
-            let line = text.trim();
-            let is_one = line.len() <= MOST_LINE && !line.contains('\n');
-            is_one.then(|| line.to_owned())?
+        Extraction::Formula => {
+            let line = line(text).filter(|line| words(line) == 0 && !line.contains(": "))?;
+            line.to_owned()
         }
+        Extraction::Line => line(text)?.to_owned(),
         Extraction::Whole => text.to_owned(),
     };
     let found = found.trim();
@@ -164,7 +169,7 @@ static MATH: LazyLock<Regex> = LazyLock::new(|| {
 /// A number of prose, a quotient of two, or a bare LaTeX fraction or root.
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
-        r"[-+−]?\s?(?:\d*\\[dtc]?frac\s*\{[^{}]*\}\s*\{[^{}]*\}|\d*\\sqrt\{[^{}]*\}",
+        r"(?:[-+−]\s?)?(?:\d*\\[dtc]?frac\s*\{[^{}]*\}\s*\{[^{}]*\}|\d*\\sqrt\{[^{}]*\}",
         r"|(?:\d{1,3}(?:[,\u{a0}\u{202f}]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?|\.\d+)",
         r"(?:[eE][-+]?\d+\b)?(?:\s?/\s?\d+(?:\.\d+)?)?)(?:\s?\\?%)?",
     ))
@@ -187,16 +192,41 @@ fn behind(text: &str, phrase: &Regex) -> Option<String> {
         let last = &formulas[joined - 1];
         return Some(sentence[first.whole.start..last.whole.end].to_owned());
     }
-    let prose = sentence
-        .split(|c: char| !c.is_alphabetic())
-        .filter(|word| word.len() > 1)
-        .count();
-    let short = prose <= 3 && sentence.len() <= MOST_LINE;
-    if short && (has_digit(sentence) || !has_digit(rest)) {
-        return Some(sentence.trim_end_matches(['*', '_']).to_owned());
+    let numbers = numbers(sentence, &formulas);
+    let plain = sentence.trim_end_matches(['*', '_']);
+    let alone = match (words(plain), &numbers[..]) {
+        (0, _) => true,
+        (1..=3, []) => !has_digit(rest),
+        (1..=3, [number]) => plain[..number.start].chars().all(|c| !c.is_alphanumeric()),
+        _ => false,
+    };
+    if alone && plain.len() <= MOST_LINE {
+        return Some(plain.to_owned());
     }
-    let first = numbers(sentence, &formulas).into_iter().next()?;
+    let first = numbers.into_iter().next()?;
     Some(sentence[first].to_owned())
+}
+
+/// The text, where it is one short line.
+fn line(text: &str) -> Option<&str> {
+    let line = text.trim();
+    (line.len() <= MOST_LINE && !line.contains('\n')).then_some(line)
+}
+
+/// Words of a text that belong to no formula.
+fn words(text: &str) -> usize {
+    let known = |word: &str| {
+        ["and", "percent"].contains(&word) || NAMES.iter().any(|name| word.starts_with(name))
+    };
+    let mut behind_command = false;
+    let mut count = 0;
+    for part in text.split_inclusive(|c: char| !c.is_alphabetic()) {
+        let word = part.trim_end_matches(|c: char| !c.is_alphabetic());
+        let is_word = word.chars().count() >= 3 || word.len() >= 3 && !word.is_ascii();
+        count += usize::from(is_word && !behind_command && !known(word));
+        behind_command = part.ends_with('\\');
+    }
+    count
 }
 
 /// The text up to the end of its first sentence or line.
