@@ -7,6 +7,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
+use super::fold::TEXT;
 use super::lexer::NAMES;
 
 /// Bytes of a text that are looked at, from its end: answers stand there.
@@ -188,8 +189,7 @@ fn behind(text: &str, phrase: &Regex) -> Option<String> {
     }
     let formulas = formulas(sentence);
     if let Some(first) = formulas.first().filter(|first| first.whole.start == 0) {
-        let joined = 1 + joined(sentence, &formulas, |formula| formula.whole.clone());
-        let last = &formulas[joined - 1];
+        let last = &formulas[joined(sentence, &formulas)];
         return Some(sentence[first.whole.start..last.whole.end].to_owned());
     }
     let numbers = numbers(sentence, &formulas);
@@ -204,7 +204,10 @@ fn behind(text: &str, phrase: &Regex) -> Option<String> {
         return Some(plain.to_owned());
     }
     let first = numbers.into_iter().next()?;
-    Some(sentence[first].to_owned())
+    let at = formulas.iter().position(|formula| formula.whole == first);
+    let joined = at.map_or(0, |at| joined(sentence, &formulas[at..]));
+    let end = at.map_or(first.end, |at| formulas[at + joined].whole.end);
+    Some(sentence[first.start..end].to_owned())
 }
 
 /// The text, where it is one short line.
@@ -216,10 +219,12 @@ fn line(text: &str) -> Option<&str> {
 /// Words of a text that belong to no formula.
 fn words(text: &str) -> usize {
     let known = |word: &str| {
-        ["and", "percent"].contains(&word) || NAMES.iter().any(|name| word.starts_with(name))
+        ["and", "percent", "array"].contains(&word)
+            || word.ends_with("matrix")
+            || NAMES.iter().any(|name| word.starts_with(name))
     };
-    let mut behind_command = false;
-    let mut count = 0;
+    let text = TEXT.replace_all(text, " ");
+    let (mut count, mut behind_command) = (0, false);
     for part in text.split_inclusive(|c: char| !c.is_alphabetic()) {
         let word = part.trim_end_matches(|c: char| !c.is_alphabetic());
         let is_word = word.chars().count() >= 3 || word.len() >= 3 && !word.is_ascii();
@@ -232,19 +237,25 @@ fn words(text: &str) -> usize {
 /// The text up to the end of its first sentence or line.
 pub(super) fn sentence(text: &str) -> &str {
     let text = text.trim_start();
-    let (mut depth, mut math) = (0_usize, false);
+    let (mut depth, mut inline, mut display) = (0_usize, false, false);
     let mut characters = text.char_indices().peekable();
     while let Some((at, character)) = characters.next() {
         match character {
-            '\\' => {
-                characters.next();
-            }
+            '\\' => match characters.next() {
+                Some((_, '[')) => display = true,
+                Some((_, ']')) => display = false,
+                _ => {}
+            },
             '{' => depth += 1,
             '}' => depth = depth.saturating_sub(1),
-            '$' => math = !math,
-            '\n' if depth == 0 => return &text[..at],
+            '$' if text[at..].starts_with("$$") => {
+                characters.next();
+                display = !display;
+            }
+            '$' => inline = !inline,
+            '\n' if depth == 0 && !display => return &text[..at],
             '。' | '।' => return &text[..at],
-            '.' | '!' | '?' if depth == 0 && !math => {
+            '.' | '!' | '?' if depth == 0 && !inline && !display => {
                 let next = characters.peek().map(|&(_, next)| next);
                 if next.is_none_or(|next| next.is_whitespace() || "*\"'”)".contains(next)) {
                     return &text[..at];
@@ -313,12 +324,11 @@ fn joined_back<T>(text: &str, items: &[T], range: impl Fn(&T) -> Range<usize>) -
         .count()
 }
 
-/// How many items at the start of `items` are joined to the first one.
-fn joined<T>(text: &str, items: &[T], range: impl Fn(&T) -> Range<usize>) -> usize {
-    items
-        .windows(2)
-        .take_while(|pair| joins(&text[range(&pair[0]).end..range(&pair[1]).start]))
-        .count()
+/// How many formulas behind the first one are joined to it.
+fn joined(text: &str, formulas: &[Formula]) -> usize {
+    let between = |pair: &[Formula]| &text[pair[0].whole.end..pair[1].whole.start];
+    let pairs = formulas.windows(2);
+    pairs.take_while(|pair| joins(between(pair))).count()
 }
 
 /// Whether the text between two answers makes them one list.
@@ -436,8 +446,8 @@ fn prose_numbers(text: &str, within: Range<usize>, found: &mut Vec<Range<usize>>
         if signed && operator {
             let sign = number.as_str().chars().next().map_or(0, char::len_utf8);
             range.start += sign;
-        } else if glued.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_') {
-            continue; // part of a name, like the 2 of `x2`
+        } else if glued.is_some_and(|c| c.is_ascii_alphanumeric() || "_^".contains(c)) {
+            continue; // part of a name or an exponent: `x2`, `x^2`
         }
         found.push(range);
     }

@@ -21,7 +21,7 @@ static OUTWARD: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Groups of text, whose content stands for itself.
-static TEXT: LazyLock<Regex> = LazyLock::new(|| {
+pub(super) static TEXT: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"\\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|mathbf|mathit)\s*\{([^{}\\]*)\}",
     )

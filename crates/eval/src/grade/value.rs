@@ -103,6 +103,9 @@ fn rounded(comparison: &mut Comparison, gold: &Expression, answer: &Expression) 
     else {
         return Ok(None);
     };
+    if (own - other).abs() <= TOLERANCE * own.abs() {
+        return Ok(Some(Same::Numerically));
+    }
     let unit = |places: u32| 10_f64.powi(-(places.min(300) as i32));
     let slack = 1e-6;
     if let Some((places, value)) = own_places {
