@@ -108,6 +108,9 @@ impl Comparison<'_> {
         if let Some(same) = self.same_quantity(gold, answer)? {
             return Ok(same);
         }
+        if let Some(same) = self.same_as_several(gold, answer)? {
+            return Ok(same);
+        }
         if let Some(same) = self.same_list(gold, answer)? {
             return Ok(same);
         }
@@ -178,6 +181,23 @@ impl Comparison<'_> {
         self.same(&own, &other).map(Some)
     }
 
+    /// `x = {1, 2}` or `x ∈ {1, 2}` beside the values; `None` for anything else.
+    fn same_as_several(
+        &mut self,
+        gold: &Expression,
+        answer: &Expression,
+    ) -> Result<Option<Option<Same>>, Spent> {
+        let several = |expression: &Expression| {
+            let value = value_of(expression).map(|named| named.value);
+            value.filter(|value| matches!(value, Expression::List(_) | Expression::Set(_)))
+        };
+        match (several(gold), several(answer)) {
+            (Some(own), None) if self.is_lenient() => self.same(&own, answer).map(Some),
+            (None, Some(other)) if self.is_lenient() => self.same(gold, &other).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// Where one is several answers; `None` where both are single ones.
     fn same_list(
         &mut self,
@@ -191,22 +211,19 @@ impl Comparison<'_> {
         if !is_plural(gold) && !is_plural(answer) {
             return Ok(None);
         }
-        let mixed = match (gold, answer) {
-            (Expression::List(_), Expression::Set(_)) => true,
-            (Expression::Set(_), Expression::List(_)) => true,
-            (Expression::Set(_), other) | (other, Expression::Set(_)) => {
-                // { 1 } is not 1, but a set beside an interval is one of numbers.
-                if let (Some(own), Some(other)) = (pieces(gold), pieces(answer))
-                    && !matches!((gold, answer), (Expression::Set(_), Expression::Set(_)))
-                {
-                    return self.same_pieces(own, other).map(Some);
-                }
-                !matches!(other, Expression::Set(_)) && !has_both_signs(other)
+        let sets = [gold, answer].map(|side| matches!(side, Expression::Set(_)));
+        if sets == [true, false] || sets == [false, true] {
+            // Strict: { 1 } is not 1, but it may be part of a set of numbers.
+            let is_relation = |side: &Expression| matches!(side, Expression::Relation(..));
+            if !self.is_lenient() && (is_relation(gold) || is_relation(answer)) {
+                return Ok(Some(None));
             }
-            _ => false,
-        };
-        if !self.is_lenient() && mixed {
-            return Ok(Some(None));
+            if let (Some(own), Some(other)) = (pieces(gold), pieces(answer)) {
+                return self.same_pieces(own, other).map(Some);
+            }
+            if !self.is_lenient() {
+                return Ok(Some(None));
+            }
         }
         // A tuple beside a list: in order.
         match (gold, answer) {
@@ -343,13 +360,8 @@ fn words_of(expression: &Expression) -> Option<String> {
     match expression {
         Expression::Symbol(name) => Some(name.clone()),
         Expression::Text(text) => {
-            let letters = |c: char| "()[].,:;\"' ".contains(c);
-            Some(fold::words(text.trim_matches(letters)).replace(' ', "")).map(|folded| match text
-                .trim_matches(letters)
-            {
-                single if single.chars().count() == 1 => single.to_owned(),
-                _ => folded,
-            })
+            let word = text.trim_matches(|c: char| "()[].,:;\"' ".contains(c));
+            Some(word.split_whitespace().collect())
         }
         Expression::Product(factors) => {
             let names: Option<Vec<String>> = factors

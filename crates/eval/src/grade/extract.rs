@@ -11,7 +11,10 @@ use super::fold::TEXT;
 use super::lexer::NAMES;
 
 /// Bytes of a text that are looked at, from its end: answers stand there.
-const MOST_TEXT: usize = 1 << 16;
+pub(super) const MOST_TEXT: usize = 1 << 16;
+
+/// Bytes from its end in which numbers and formulas are looked for.
+const MOST_PROSE: usize = 1 << 14;
 
 /// Longest answer, in bytes.
 pub(super) const MOST_ANSWER: usize = 1 << 12;
@@ -88,7 +91,7 @@ impl Extraction {
 
 /// The answer that `rule` finds, without surrounding space; never empty.
 pub(super) fn find(text: &str, rule: Extraction) -> Option<String> {
-    let text = ending(text);
+    let text = ending(text, MOST_TEXT);
     let found = match rule {
         Extraction::FinalAnswer => behind(text, &FINAL_ANSWER)?,
         Extraction::AnswerPhrase => behind(text, &ANSWER)?,
@@ -97,8 +100,8 @@ pub(super) fn find(text: &str, rule: Extraction) -> Option<String> {
             let (_, behind) = text.rsplit_once("####")?;
             behind.lines().next()?.to_owned()
         }
-        Extraction::LastNumber => last_number(text)?,
-        Extraction::LastMath => last_math(text)?,
+        Extraction::LastNumber => last_number(ending(text, MOST_PROSE))?,
+        Extraction::LastMath => last_math(ending(text, MOST_PROSE))?,
         Extraction::LastLine => text.trim().lines().next_back()?.to_owned(),
         Extraction::Letter => return None,
         Extraction::Formula => {
@@ -129,9 +132,9 @@ pub(super) fn gold(gold: &str, kind: Kind) -> String {
     gold.trim().to_owned()
 }
 
-/// The last [`MOST_TEXT`] bytes.
-pub(super) fn ending(text: &str) -> &str {
-    let mut start = text.len().saturating_sub(MOST_TEXT);
+/// The last bytes of a text.
+pub(super) fn ending(text: &str, most: usize) -> &str {
+    let mut start = text.len().saturating_sub(most);
     while !text.is_char_boundary(start) {
         start += 1;
     }
@@ -203,7 +206,10 @@ fn behind(text: &str, phrase: &Regex) -> Option<String> {
     if alone && plain.len() <= MOST_LINE {
         return Some(plain.to_owned());
     }
-    let first = numbers.into_iter().next()?;
+    // What follows the last equals sign is the result, or else the first number.
+    let result = sentence.rfind('=').unwrap_or(0);
+    let behind = |number: &&Range<usize>| number.start >= result;
+    let first = numbers.iter().find(behind).or(numbers.first())?.clone();
     let at = formulas.iter().position(|formula| formula.whole == first);
     let joined = at.map_or(0, |at| joined(sentence, &formulas[at..]));
     let end = at.map_or(first.end, |at| formulas[at + joined].whole.end);
@@ -234,9 +240,15 @@ fn words(text: &str) -> usize {
     count
 }
 
-/// The text up to the end of its first sentence or line.
+/// The text up to the end of its first sentence or line, or of the room for an
+/// answer.
 pub(super) fn sentence(text: &str) -> &str {
     let text = text.trim_start();
+    let mut most = MOST_ANSWER.min(text.len());
+    while !text.is_char_boundary(most) {
+        most -= 1;
+    }
+    let text = &text[..most];
     let (mut depth, mut inline, mut display) = (0_usize, false, false);
     let mut characters = text.char_indices().peekable();
     while let Some((at, character)) = characters.next() {
@@ -438,11 +450,14 @@ fn prose_numbers(text: &str, within: Range<usize>, found: &mut Vec<Range<usize>>
     while let Some(number) = NUMBER.find_at(prose, from) {
         let mut range = number.range();
         from = range.end;
-        // A minus behind a value is an operator.
+        // A sign behind a value is an operator, unless it clings to its number.
         let before = prose[..range.start].trim_end().chars().next_back();
         let glued = prose[..range.start].chars().next_back();
         let signed = number.as_str().starts_with(['-', '+', '−']);
-        let operator = before.is_some_and(|c| c.is_alphanumeric() || c == ')' || c == '}');
+        let apart = glued.is_some_and(char::is_whitespace);
+        let clings = apart && !number.as_str().contains(char::is_whitespace);
+        let value = before.is_some_and(|c| c.is_alphanumeric() || c == ')' || c == '}');
+        let operator = value && !clings;
         if signed && operator {
             let sign = number.as_str().chars().next().map_or(0, char::len_utf8);
             range.start += sign;

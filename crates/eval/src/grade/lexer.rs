@@ -249,9 +249,11 @@ impl Lexer {
             _ => false,
         };
         let decimals = self.digits(self.at + 1);
-        if point && (!decimals.is_empty() || self.peek(1) == Some(' ') || self.peek(1).is_none()) {
+        let next = self.peek(1);
+        if point && (!decimals.is_empty() || next.is_none_or(|next| " \\".contains(next))) {
             self.at += 1 + decimals.len();
-            if !decimals.is_empty() {
+            // `0.\overline{3}` keeps its point.
+            if !decimals.is_empty() || next == Some('\\') {
                 number += ".";
                 number += &decimals;
             }
@@ -464,7 +466,8 @@ impl Lexer {
         let mut letters = plain.chars();
         let single = letters.next().filter(|_| letters.next().is_none());
         if let Some(letter) = single.filter(|c| c.is_alphabetic()) {
-            if content.len() > trimmed.len() && self.last_is_value() {
+            let apart = self.spaced || content.len() > trimmed.len();
+            if apart && self.last_is_value() {
                 return self.push(TokenKind::Text(letter.to_string()));
             }
             return self.push(TokenKind::Name(letter.to_string()));

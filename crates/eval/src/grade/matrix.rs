@@ -80,8 +80,9 @@ fn times(left: &Rows, right: &Rows, budget: &mut Budget) -> Result<Option<Rows>,
     if left[0].len() != inner || left.len().max(inner).max(width) > LARGEST {
         return Ok(None);
     }
-    // Entries grow with each product: what they hold is paid for.
-    budget.spend(left.len() * inner * width * 64)?;
+    // Entries are not simplified and grow with each product: their copies are
+    // paid for.
+    budget.spend(16 * (size(left) * width + size(right) * left.len()))?;
     let entry = |row: &Vec<Expression>, column: usize| {
         let terms =
             (0..inner).map(|k| Expression::Product(vec![row[k].clone(), right[k][column].clone()]));
@@ -91,4 +92,21 @@ fn times(left: &Rows, right: &Rows, budget: &mut Budget) -> Result<Option<Rows>,
         .iter()
         .map(|row| (0..width).map(|column| entry(row, column)).collect());
     Ok(Some(rows.collect()))
+}
+
+/// Nodes of all entries.
+fn size(rows: &Rows) -> usize {
+    fn of(expression: &Expression) -> usize {
+        1 + match expression {
+            Expression::Sum(parts)
+            | Expression::Product(parts)
+            | Expression::Function(_, parts)
+            | Expression::List(parts)
+            | Expression::Tuple(parts) => parts.iter().map(of).sum(),
+            Expression::Power(base, exponent) => of(base) + of(exponent),
+            Expression::Matrix(rows) => size(rows),
+            _ => 1,
+        }
+    }
+    rows.iter().flatten().map(of).sum()
 }

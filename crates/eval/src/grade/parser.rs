@@ -204,10 +204,7 @@ impl Parser {
 
     fn sum(&mut self) -> Read {
         let mut terms = Vec::new();
-        loop {
-            let Some(sign) = self.sign(terms.is_empty()) else {
-                break;
-            };
+        while let Some(sign) = self.sign(terms.is_empty()) {
             let term = self.product()?;
             terms.push(match sign {
                 Sign::Plus => term,
@@ -264,7 +261,7 @@ impl Parser {
                 self.at += 1;
                 let value = one_product(std::mem::take(&mut factors));
                 factors.push(with_unit(value, unit));
-                self.skip_unit_exponent();
+                self.skip_rest_of_unit();
             } else if self.begins_operand() {
                 // A number is no factor behind another one: `2 3`.
                 let number = matches!(self.peek(), Some(TokenKind::Number(_)));
@@ -278,16 +275,27 @@ impl Parser {
         }
     }
 
-    /// `^2` behind a unit.
-    fn skip_unit_exponent(&mut self) {
-        if self.peek() == Some(&TokenKind::Mark('^')) {
-            self.at += 1;
-            let open = self.take_mark('{');
-            if matches!(self.peek(), Some(TokenKind::Number(_))) {
-                self.at += 1;
-            }
-            if open {
-                self.take_mark('}');
+    /// `^2`, or `/s^2`, behind a unit.
+    fn skip_rest_of_unit(&mut self) {
+        loop {
+            if self.take_mark('^') {
+                let open = self.take_mark('{');
+                self.take_mark('-');
+                if matches!(self.peek(), Some(TokenKind::Number(_))) {
+                    self.at += 1;
+                }
+                if open {
+                    self.take_mark('}');
+                }
+            } else if self.peek() == Some(&TokenKind::Mark('/'))
+                && matches!(
+                    self.peek_at(1),
+                    Some(TokenKind::Text(_) | TokenKind::Name(_))
+                )
+            {
+                self.at += 2;
+            } else {
+                return;
             }
         }
     }

@@ -14,7 +14,7 @@ use super::budget::{Budget, Spent};
 use super::expression::Expression;
 
 /// Largest exponent that is multiplied out.
-const LARGEST_POWER: i64 = 64;
+const LARGEST_POWER: u64 = 64;
 
 /// Most terms of a polynomial.
 const MOST_TERMS: usize = 2000;
@@ -182,8 +182,11 @@ impl Fraction {
             return Err(NoForm::Unfit);
         }
         if let (1, Some((monomial, coefficient))) = (self.over.len(), self.over.iter().next()) {
-            let inverse = monomial.iter().map(|&(atom, exponent)| (atom, -exponent));
-            let inverse = BTreeMap::from([(inverse.collect(), coefficient.recip())]);
+            let inverse: Option<Monomial> = monomial
+                .iter()
+                .map(|&(atom, exponent)| Some((atom, exponent.checked_neg()?)))
+                .collect();
+            let inverse = BTreeMap::from([(inverse.ok_or(NoForm::Unfit)?, coefficient.recip())]);
             return Ok(Self {
                 over: multiply(&self.under, &inverse, atoms, budget)?,
                 under: constant(BigRational::one()),
@@ -199,7 +202,7 @@ impl Fraction {
         if let Some(value) = self.as_rational() {
             return Ok(Self::constant(rational_power(&value, exponent, budget)?));
         }
-        if exponent.abs() > LARGEST_POWER {
+        if exponent.unsigned_abs() > LARGEST_POWER {
             return Err(NoForm::Unfit);
         }
         let base = match exponent < 0 {
@@ -207,22 +210,24 @@ impl Fraction {
             false => self.clone(),
         };
         let mut power = Self::constant(BigRational::one());
-        for _ in 0..exponent.abs() {
+        for _ in 0..exponent.unsigned_abs() {
             power = power.times(&base, atoms, budget)?;
         }
         Ok(power)
     }
 
     /// A text that is the same for the same normal form.
-    fn name(&self) -> String {
-        format!("{:?}/{:?}", names(&self.over), names(&self.under))
+    fn name(&self, budget: &mut Budget) -> Form<String> {
+        let mut name = String::new();
+        for (monomial, coefficient) in self.over.iter().chain(&self.under) {
+            let bits = coefficient.numer().bits() + coefficient.denom().bits();
+            budget.spend(8 + bits as usize / 8)?;
+            name += &format!("{coefficient}{monomial:?}+");
+        }
+        // Where the denominator begins.
+        name += &self.over.len().to_string();
+        Ok(name)
     }
-}
-
-fn names(polynomial: &Polynomial) -> Vec<String> {
-    let term =
-        |(monomial, coefficient): (&Monomial, &BigRational)| format!("{coefficient}{monomial:?}");
-    polynomial.iter().map(term).collect()
 }
 
 fn rational_power(value: &BigRational, exponent: i64, budget: &mut Budget) -> Form<BigRational> {
@@ -384,7 +389,7 @@ fn power(base: &Fraction, exponent: &Fraction, atoms: &mut Atoms, budget: &mut B
         }
     }
     atoms.bound = true;
-    let name = format!("({})^({})", base.name(), exponent.name());
+    let name = format!("({})^({})", base.name(budget)?, exponent.name(budget)?);
     Ok(Fraction::atom(atoms.atom(name, None)))
 }
 
@@ -424,7 +429,7 @@ fn root(
         let radicand = BigRational::from_integer(BigInt::from(radicand));
         let outside = rational_power(&radicand, i64::from(count / degree), budget)?;
         result = result.times(&Fraction::constant(outside), atoms, budget)?;
-        if count % degree > 0 {
+        if !count.is_multiple_of(degree) {
             let name = format!("root {degree} of {radicand}");
             let atom = Fraction::atom(atoms.atom(name, Some((degree, radicand))));
             let inside = atom.power(i64::from(count % degree), atoms, budget)?;
@@ -471,7 +476,10 @@ fn function(name: &str, arguments: &[Expression], atoms: &mut Atoms, budget: &mu
         return Ok(Fraction::constant(value));
     }
     atoms.bound = true;
-    let names: Vec<String> = forms.iter().map(Fraction::name).collect();
+    let names: Vec<String> = forms
+        .iter()
+        .map(|form| form.name(budget))
+        .collect::<Form<_>>()?;
     let name = format!("{name}({})", names.join(","));
     Ok(Fraction::atom(atoms.atom(name, None)))
 }

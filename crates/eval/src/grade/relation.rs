@@ -20,11 +20,17 @@ pub(super) struct Value {
 }
 
 /// The value that an equation gives: `x = 5`, `x = 2 + 3 = 5`, `x ≈ 5`,
-/// `5 = x`, `2 + 3 = 5`, or `1/3 ≈ 0.33`. `None` for anything else, like `x + y = 5`.
+/// `5 = x`, `2 + 3 = 5`, `1/3 ≈ 0.33`, or `x ∈ {5}`. `None` for anything else, like `x + y = 5`.
 pub(super) fn value_of(expression: &Expression) -> Option<Value> {
     let Expression::Relation(members, relations) = expression else {
         return None;
     };
+    if let ([name, set], [Relation::In]) = (&members[..], &relations[..]) {
+        return is_name(name).then(|| Value {
+            name: Some(name.clone()),
+            value: set.clone(),
+        });
+    }
     let equation =
         |relation: &Relation| matches!(relation, Relation::Equal | Relation::Approximately);
     if !relations.iter().all(equation) {
@@ -102,12 +108,6 @@ pub(super) fn same_relation(
     let alike = own.relation == other.relation;
     if alike && let Some(same) = own.is_multiple(&other, comparison)? {
         return Ok(Some(same));
-    }
-    if own.relation == Relation::In
-        && alike
-        && let Some(same) = comparison.same(&own.right, &other.right)?
-    {
-        return Ok((own.left == other.left).then_some(same));
     }
     if let (Some(own), Some(other)) = (value_of(gold), value_of(answer)) {
         if !same_name(&own, &other) {
@@ -214,7 +214,7 @@ impl Sides {
         });
         match factor {
             Err(NoForm::Spent) => return Err(Spent),
-            Ok(Some(factor)) if !factor.is_zero() && !(positive && factor.is_negative()) => {
+            Ok(Some(factor)) if !(factor.is_zero() || positive && factor.is_negative()) => {
                 return Ok(Some(Same::Exactly));
             }
             Ok(Some(_)) => return Ok(None),

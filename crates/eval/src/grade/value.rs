@@ -22,11 +22,18 @@ const TOLERANCE: f64 = 1e-9;
 const FEWEST_DIGITS: usize = 3;
 
 pub(super) fn same(comparison: &mut Comparison, gold: &Expression, answer: &Expression) -> Answer {
+    if let Some(same) = same_in_base(comparison, gold, answer) {
+        return Ok(same);
+    }
+    let is_percent = |expression: &Expression| matches!(expression, Expression::Percent(_));
+    if !comparison.is_lenient() {
+        return match is_percent(gold) == is_percent(answer) {
+            true => equal(comparison, gold, answer),
+            false => Ok(None),
+        };
+    }
     if let Some(same) = equal(comparison, gold, answer)? {
         return Ok(Some(same));
-    }
-    if !comparison.is_lenient() {
-        return Ok(None);
     }
     // 28% is as right as 28, and 0.28 too.
     let bare = |expression: &Expression| match expression {
@@ -46,14 +53,29 @@ pub(super) fn same(comparison: &mut Comparison, gold: &Expression, answer: &Expr
             same => Ok(same),
         };
     }
-    // A base is a kind of unit: 204_5 answered as 204.
-    if let (Expression::Based { digits, .. }, Expression::Number(number))
-    | (Expression::Number(number), Expression::Based { digits, .. }) = (gold, answer)
-    {
-        let same = number.value.to_string() == digits.trim_start_matches('0');
-        return Ok(same.then_some(Same::Exactly));
-    }
     rounded(comparison, gold, answer)
+}
+
+/// Where one is written in a base: the other must be in the same one, but for
+/// lenient graders, to whom a base is a unit that may be left out.
+fn same_in_base(
+    comparison: &Comparison,
+    gold: &Expression,
+    answer: &Expression,
+) -> Option<Option<Same>> {
+    let based = |expression: &Expression| match expression {
+        Expression::Based { digits, base } => {
+            Some((digits.trim_start_matches('0').to_owned(), Some(*base)))
+        }
+        other => Some((other.as_integer()?.to_string(), None)),
+    };
+    let (own, other) = (based(gold)?, based(answer)?);
+    let alike = match (own.1, other.1) {
+        (None, None) => return None,
+        (Some(own), Some(other)) => own == other,
+        (Some(base), None) | (None, Some(base)) => base == 10 || comparison.is_lenient(),
+    };
+    Some((alike && own.0 == other.0).then_some(Same::Exactly))
 }
 
 /// Exactly or numerically equal.
