@@ -46,7 +46,10 @@ const EMBEDDED: [(&str, &str); 6] = [
     ("aime24", include_str!("../benchmarks/aime24.toml")),
     ("aime25", include_str!("../benchmarks/aime25.toml")),
     ("amc23", include_str!("../benchmarks/amc23.toml")),
-    ("gpqa-diamond", include_str!("../benchmarks/gpqa-diamond.toml")),
+    (
+        "gpqa-diamond",
+        include_str!("../benchmarks/gpqa-diamond.toml"),
+    ),
 ];
 
 /// A benchmark as its TOML file says it.
@@ -252,10 +255,16 @@ mod tests {
         let cases = [
             ("metric = 'avg'\n", "unknown field `metric`"),
             ("metrics = []\n", "`metrics` is empty"),
-            ("metrics = ['pass@3']\n", "pass@3 needs 3 answers to each problem, k is 1"),
+            (
+                "metrics = ['pass@3']\n",
+                "pass@3 needs 3 answers to each problem, k is 1",
+            ),
             ("metrics = ['median']\n", "`median` is no metric"),
             ("k = 0\n", "`k` is 0"),
-            ("messages = [{ role = 'user', content = '{question}' }]\n", "keep one"),
+            (
+                "messages = [{ role = 'user', content = '{question}' }]\n",
+                "keep one",
+            ),
         ];
         for (line, expected) in cases {
             let message = refused(&format!("{line}{SUMS}"));

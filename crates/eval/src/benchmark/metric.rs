@@ -141,7 +141,13 @@ mod tests {
 
     #[test]
     fn one_problem_has_a_value_under_each_metric() {
-        let answers = graded(&[("7", true), ("8", false), ("8", false), ("7", true), ("9", false)]);
+        let answers = graded(&[
+            ("7", true),
+            ("8", false),
+            ("8", false),
+            ("7", true),
+            ("9", false),
+        ]);
         let grader = Grader::default();
         let value = |metric: Metric| metric.value(&answers, &grader);
         assert!((value(Metric::Average) - 0.4).abs() < 1e-12);

@@ -155,17 +155,36 @@ mod tests {
     #[test]
     fn the_embedded_benchmarks_read_the_columns_of_their_data_sets() {
         let cases = [
-            ("gsm8k", json!({"question": "q", "answer": "so\n#### 5"}), "so\n#### 5"),
-            ("math500", json!({"problem": "q", "answer": "5", "unique_id": "u"}), "5"),
-            ("aime24", json!({"id": 60, "problem": "q", "answer": "204"}), "204"),
+            (
+                "gsm8k",
+                json!({"question": "q", "answer": "so\n#### 5"}),
+                "so\n#### 5",
+            ),
+            (
+                "math500",
+                json!({"problem": "q", "answer": "5", "unique_id": "u"}),
+                "5",
+            ),
+            (
+                "aime24",
+                json!({"id": 60, "problem": "q", "answer": "204"}),
+                "204",
+            ),
             ("aime25", json!({"question": "q", "answer": 70}), "70"),
-            ("amc23", json!({"id": 0, "problem": "q", "answer": 27.0}), "27"),
+            (
+                "amc23",
+                json!({"id": 0, "problem": "q", "answer": 27.0}),
+                "27",
+            ),
         ];
         for (name, row, answer) in cases {
             let problem = problem(name, row).unwrap();
             assert_eq!(problem.answer, answer, "{name}");
             let asked = &problem.messages[0].content;
-            assert!(asked.starts_with("q\n\n") && asked.contains(r"\boxed{}"), "{asked}");
+            assert!(
+                asked.starts_with("q\n\n") && asked.contains(r"\boxed{}"),
+                "{asked}"
+            );
         }
     }
 
@@ -198,7 +217,10 @@ mod tests {
         assert_eq!(letters(0, 40)[..10], letters(0, 10));
         assert_ne!(letters(0, 40), letters(1, 40));
         for letter in ["A", "B", "C", "D"] {
-            assert!(letters(0, 40).iter().any(|found| found == letter), "{letter}");
+            assert!(
+                letters(0, 40).iter().any(|found| found == letter),
+                "{letter}"
+            );
         }
     }
 
@@ -209,7 +231,10 @@ mod tests {
         assert!(message.starts_with("data.jsonl:1: the row has no column `question`"));
         assert!(message.contains("it has `prompt`, `answer`"), "{message}");
         let list = problem("math500", json!({"problem": ["q"], "answer": "5"})).unwrap_err();
-        assert!(list.to_string().contains("`problem` is a list, expected text"));
+        assert!(
+            list.to_string()
+                .contains("`problem` is a list, expected text")
+        );
         let empty = problem("math500", json!({"problem": "q", "answer": " "})).unwrap_err();
         assert!(empty.to_string().contains("`answer` is empty"));
         let benchmark = Benchmark::embedded("gpqa-diamond").unwrap();

@@ -33,7 +33,9 @@ impl Benchmark {
     pub(super) fn check_prompt(&self) -> Result<(), String> {
         match (&self.prompt, self.messages.last()) {
             (None, None) => {
-                return Err(format!("there is no `prompt`; give one with {QUESTION} in it"));
+                return Err(format!(
+                    "there is no `prompt`; give one with {QUESTION} in it"
+                ));
             }
             (Some(_), Some(_)) => {
                 return Err("`prompt` and `messages` say the same twice; keep one".to_owned());
@@ -51,6 +53,12 @@ impl Benchmark {
         let has = |what| self.templates().any(|template| template.contains(what));
         if !has(QUESTION) {
             return Err(format!("nothing that is asked has {QUESTION} in it"));
+        }
+        let (choices, most) = (self.columns.wrong.len() + 1, letters().count());
+        if choices > most {
+            return Err(format!(
+                "`columns.wrong` makes {choices} choices, there are letters for {most}"
+            ));
         }
         match (has(CHOICES), self.columns.wrong.is_empty()) {
             (true, true) => Err(format!(

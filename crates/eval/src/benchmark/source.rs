@@ -38,7 +38,11 @@ impl HubCache {
     /// The folder as `HF_HUB_CACHE`, `HF_HOME`, `XDG_CACHE_HOME` or `HOME` have
     /// it, in this order.
     pub fn from_environment(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
-        let path = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let path = |name| {
+            variable(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         path("HF_HUB_CACHE")
             .or_else(|| Some(path("HF_HOME")?.join("hub")))
             .or_else(|| Some(path("XDG_CACHE_HOME")?.join("huggingface/hub")))
@@ -53,7 +57,9 @@ impl HubCache {
 
     /// The data set's snapshots: the one that `main` stands for first.
     fn snapshots(&self, dataset: &str) -> Vec<PathBuf> {
-        let folder = self.0.join(format!("datasets--{}", dataset.replace('/', "--")));
+        let folder = self
+            .0
+            .join(format!("datasets--{}", dataset.replace('/', "--")));
         let main = fs::read_to_string(folder.join("refs/main")).unwrap_or_default();
         let mut snapshots: Vec<PathBuf> = entries(&folder.join("snapshots"));
         snapshots.sort_by_key(|path| (!path.ends_with(main.trim()), path.clone()));
@@ -178,21 +184,31 @@ mod tests {
         let folder = root.path().join("datasets--openai--gsm8k");
         put(&folder, "snapshots/aaa/main/test-00000-of-00001.parquet");
         put(&folder, "snapshots/bbb/main/train-00000-of-00001.parquet");
-        put(&folder, "snapshots/bbb/socratic/test-00000-of-00001.parquet");
+        put(
+            &folder,
+            "snapshots/bbb/socratic/test-00000-of-00001.parquet",
+        );
         put(&folder, "snapshots/bbb/README.md");
         let test = put(&folder, "snapshots/bbb/main/test-00000-of-00001.parquet");
         put(&folder, "refs/main");
         fs::write(folder.join("refs/main"), "bbb\n").unwrap();
         assert_eq!(gsm8k.locate(Some(&cache)).unwrap(), [test]);
 
-        let math = put(root.path(), "datasets--HuggingFaceH4--MATH-500/snapshots/c/test.jsonl");
+        let math = put(
+            root.path(),
+            "datasets--HuggingFaceH4--MATH-500/snapshots/c/test.jsonl",
+        );
         let math500 = Benchmark::embedded("math500").unwrap();
         assert_eq!(math500.locate(Some(&cache)).unwrap(), [math]);
-        let aime = "datasets--HuggingFaceH4--aime_2024/snapshots/d/data/train-00000-of-00001.parquet";
+        let aime =
+            "datasets--HuggingFaceH4--aime_2024/snapshots/d/data/train-00000-of-00001.parquet";
         let aime = put(root.path(), aime);
         let aime24 = Benchmark::embedded("aime24").unwrap();
         assert_eq!(aime24.locate(Some(&cache)).unwrap(), [aime]);
-        let gpqa = put(root.path(), "datasets--Idavidrein--gpqa/snapshots/e/gpqa_diamond.csv");
+        let gpqa = put(
+            root.path(),
+            "datasets--Idavidrein--gpqa/snapshots/e/gpqa_diamond.csv",
+        );
         let diamond = Benchmark::embedded("gpqa-diamond").unwrap();
         assert_eq!(diamond.locate(Some(&cache)).unwrap(), [gpqa]);
     }
@@ -203,7 +219,10 @@ mod tests {
         let cache = HubCache(root.path().to_owned());
         let gsm8k = Benchmark::embedded("gsm8k").unwrap();
         let message = gsm8k.locate(Some(&cache)).unwrap_err().to_string();
-        assert!(message.contains("hf download --repo-type dataset openai/gsm8k"), "{message}");
+        assert!(
+            message.contains("hf download --repo-type dataset openai/gsm8k"),
+            "{message}"
+        );
         assert!(message.contains(&root.path().display().to_string()));
         assert!(gsm8k.locate(None).is_err());
     }
