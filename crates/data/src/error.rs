@@ -27,14 +27,14 @@ pub enum DataError {
     },
     /// The file's name does not say which format it has.
     #[error(
-        "{}: the name has {found}, expected .jsonl, .json, .jsonl.gz, .json.gz or .parquet; \
+        "{}: the name has {found}, expected .jsonl, .json, .csv, one of these with .gz, or .parquet; \
          rename or convert the file",
         path.display()
     )]
     Extension {
         /// The file asked for.
         path: PathBuf,
-        /// "the extension .csv", or "no extension".
+        /// "the extension .txt", or "no extension".
         found: String,
     },
     /// The file cannot be written.
@@ -120,6 +120,14 @@ pub enum DataError {
         /// The row at which reading stopped.
         at: Location,
         /// What the decoder said.
+        reason: String,
+    },
+    /// A CSV file is damaged, or its rows are not all alike.
+    #[error("{at}: not readable as CSV ({reason}); correct the row, or convert the file to .jsonl")]
+    Csv {
+        /// The row at which reading stopped.
+        at: Location,
+        /// What is wrong.
         reason: String,
     },
     /// A column holds a value of another type than it must.

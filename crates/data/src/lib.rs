@@ -3,8 +3,8 @@
 //!
 //! # Files
 //! `.jsonl` has one JSON object a line, `.json` one list of objects, both also
-//! as `.jsonl.gz` and `.json.gz`; `.parquet` has the same columns. Text is
-//! UTF-8. A row has its text in one of three forms:
+//! as `.jsonl.gz` and `.json.gz`; `.parquet` has the same columns, and so has
+//! `.csv`, where all values are text. Text is UTF-8. A row has its text in one of three forms:
 //!
 //! ```json
 //! {"messages": [{"role": "user", "content": "2 + 2?"},
@@ -74,6 +74,7 @@
 //! ```
 
 mod columns;
+mod csv_rows;
 mod curate;
 mod epoch;
 mod error;

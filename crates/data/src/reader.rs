@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::DataError;
 use crate::columns::Columns;
+use crate::csv_rows::CsvRows;
 use crate::json_lines::JsonLines;
 use crate::json_list::JsonList;
 use crate::parquet_rows::ParquetRows;
@@ -23,8 +24,9 @@ pub const MAX_ROW_BYTES: usize = 256 << 20;
 pub type Object = Result<(Location, Map<String, Value>), DataError>;
 
 /// Opens a file and reads its rows in order: `.jsonl` (one object a line),
-/// `.json` (one list of objects), both also as `.gz`, and `.parquet`. Holds
-/// one row at a time, for Parquet one batch of rows.
+/// `.json` (one list of objects) and `.csv` (its first row names the columns, all
+/// values are text), each also as `.gz`, and `.parquet`. Holds one row at a time,
+/// for Parquet one batch of rows.
 ///
 /// # Errors
 /// If the file is missing, a folder, empty, or of an unknown format. What is
@@ -70,6 +72,7 @@ fn open(path: &Path, columns: Option<&Columns>) -> Result<Objects, DataError> {
         Format::Parquet => Box::new(ParquetRows::open(file, name.clone(), columns)?),
         Format::JsonLines { gz } => Box::new(JsonLines::new(text(file, gz), name.clone())),
         Format::JsonList { gz } => Box::new(JsonList::new(text(file, gz), name.clone())),
+        Format::Csv { gz } => Box::new(CsvRows::open(text(file, gz), name.clone())?),
     };
     Ok(Objects {
         from,
@@ -91,6 +94,7 @@ fn text(file: File, gz: bool) -> Box<dyn BufRead + Send> {
 pub(crate) enum Format {
     JsonLines { gz: bool },
     JsonList { gz: bool },
+    Csv { gz: bool },
     Parquet,
 }
 
@@ -107,6 +111,7 @@ impl Format {
         match stem.rsplit_once('.').map(|(_, extension)| extension) {
             Some("jsonl") => Ok(Format::JsonLines { gz }),
             Some("json") => Ok(Format::JsonList { gz }),
+            Some("csv") => Ok(Format::Csv { gz }),
             Some("parquet") if !gz => Ok(Format::Parquet),
             extension => Err(DataError::Extension {
                 path: path.to_owned(),

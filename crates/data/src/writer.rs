@@ -36,7 +36,7 @@ impl RowWriter {
             Format::JsonLines { gz: true } => {
                 Lines::Gz(GzEncoder::new(file()?, Compression::default()))
             }
-            Format::JsonList { .. } | Format::Parquet => {
+            Format::JsonList { .. } | Format::Csv { .. } | Format::Parquet => {
                 return Err(DataError::NotWritten {
                     path: path.to_owned(),
                 });

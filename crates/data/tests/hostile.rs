@@ -145,7 +145,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ),
     ("row_list.jsonl", ":1", "the row is a list of 2"),
     ("row_number.jsonl", ":1", "the row is the number 42"),
-    ("rows.csv", "", "the name has the extension .csv"),
+    ("rows.xlsx", "", "the name has the extension .xlsx"),
     ("score_bool.jsonl", ":1", "`score` is the bool true"),
     (
         "score_text.jsonl",

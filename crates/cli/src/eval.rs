@@ -1,0 +1,240 @@
+//! `iwsft eval`: how many problems a model solves, and how sure that is.
+
+mod attempt;
+mod compare;
+mod exam;
+mod list;
+mod results;
+mod training;
+
+use std::path::PathBuf;
+
+use iwsft_eval::grade;
+use iwsft_files::Journal;
+use serde_json::json;
+
+use crate::mistake::Mistake;
+use crate::model::{ModelArgs, OpenModel};
+use crate::progress::{Progress, say};
+use crate::table::print_json;
+
+use attempt::{Attempt, Forcing, Piece};
+pub(crate) use exam::{Exam, Overrides};
+use results::Results;
+pub(crate) use training::{EvalSection, TrainingExam};
+
+/// Draw answers to a benchmark's problems, grade them, and say how sure the result is.
+#[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:
+  iwsft eval runs/recipe/model --benchmark gsm8k --out results/recipe
+  iwsft eval runs/recipe/model --benchmark aime24 --benchmark amc23 -k 8 --out results/hard
+  iwsft eval runs/recipe/model --benchmark my.toml --limit 100 --out results/my
+  iwsft eval runs/recipe/model --problems questions.jsonl --prompt-column question \\
+      --answer-column answer --out results/questions
+  iwsft eval compare results/base results/recipe
+  iwsft eval list
+
+The folder gets results.json and answers.jsonl. An interrupted evaluation goes on
+where it stopped when the same command is run again."
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// A benchmark's name (see `iwsft eval list`) or TOML file; may be repeated.
+    #[arg(long = "benchmark", value_name = "NAME|FILE")]
+    benchmarks: Vec<String>,
+    /// A benchmark's data, where it is not in the hub's cache; NAME=FILE with
+    /// several benchmarks.
+    #[arg(long, value_name = "[NAME=]FILE")]
+    data: Vec<String>,
+    /// Problems of your own instead of a benchmark.
+    #[arg(long, value_name = "FILE", conflicts_with = "benchmarks")]
+    problems: Option<PathBuf>,
+    /// Column of --problems with what is asked.
+    #[arg(long, value_name = "COLUMN", default_value = "question", requires = "problems")]
+    prompt_column: String,
+    /// Column of --problems with the right answer.
+    #[arg(long, value_name = "COLUMN", default_value = "answer", requires = "problems")]
+    answer_column: String,
+    /// How answers to --problems are compared: math, choice or exact.
+    #[arg(long, value_name = "KIND", default_value = "math", value_parser = grader_kind, requires = "problems")]
+    grader: grade::Kind,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Most tokens of thinking; then it is ended, and the answer drawn.
+    #[arg(long, value_name = "N")]
+    thinking_tokens: Option<usize>,
+    /// So many times, where the model would end thinking, let it go on.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    wait: usize,
+    /// What ends thinking.
+    #[arg(long, value_name = "TEXT", default_value = "</think>")]
+    end_of_thinking: String,
+    /// What --wait puts in its place.
+    #[arg(long, value_name = "TEXT", default_value = "Wait")]
+    wait_text: String,
+    /// Folder for the results.
+    #[arg(long, value_name = "FOLDER", required = true)]
+    out: Option<PathBuf>,
+    /// Throw away what an earlier attempt left in the folder.
+    #[arg(long)]
+    restart: bool,
+    /// Print the results as lines of JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Compare(compare::Args),
+    List(list::Args),
+}
+
+fn grader_kind(text: &str) -> Result<grade::Kind, String> {
+    serde_json::from_value(json!(text)).map_err(|error| error.to_string())
+}
+
+impl Args {
+    fn forcing(&self) -> Result<Option<Forcing>, Mistake> {
+        if self.thinking_tokens.is_none() && self.wait == 0 {
+            return Ok(None);
+        }
+        if self.end_of_thinking.is_empty() {
+            return Err(Mistake::new(
+                "--end-of-thinking is empty; give the text with which the model ends its thinking",
+            ));
+        }
+        if self.thinking_tokens == Some(0) {
+            return Err(Mistake::new(
+                "--thinking-tokens 0: give at least 1, or put the end of thinking into the prompt",
+            ));
+        }
+        Ok(Some(Forcing {
+            thinking_tokens: self.thinking_tokens,
+            wait: self.wait,
+            end: self.end_of_thinking.clone(),
+            wait_text: self.wait_text.clone(),
+        }))
+    }
+
+    /// What is asked, before anything slow.
+    fn exams(&self) -> anyhow::Result<Vec<Exam>> {
+        let forcing = self.forcing()?;
+        if let Some(problems) = &self.problems {
+            let own = exam::own(
+                problems,
+                &self.prompt_column,
+                &self.answer_column,
+                self.grader,
+            );
+            return Ok(vec![Exam::open(own, None, &self.overrides, forcing)?]);
+        }
+        if self.benchmarks.is_empty() {
+            return Err(Mistake::new(
+                "nothing to evaluate; name a --benchmark (`iwsft eval list` shows them), or give your own --problems",
+            )
+            .into());
+        }
+        let data = exam::data_of(&self.benchmarks, &self.data)?;
+        let mut exams = Vec::new();
+        for (name, data) in self.benchmarks.iter().zip(data) {
+            let benchmark = exam::benchmark(name)?;
+            let exam = Exam::open(benchmark, data, &self.overrides, forcing.clone())?;
+            if exams.iter().any(|other: &Exam| other.name() == exam.name()) {
+                let message = format!("--benchmark {name}: is given twice");
+                return Err(Mistake::new(message).into());
+            }
+            exams.push(exam);
+        }
+        Ok(exams)
+    }
+}
+
+/// An answer's next piece, as the journal keeps it.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Entry {
+    exam: usize,
+    attempt: usize,
+    piece: Piece,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    match args.command {
+        Some(Command::Compare(args)) => return compare::run(args),
+        Some(Command::List(args)) => return list::run(args),
+        None => {}
+    }
+    let exams = args.exams()?;
+    let out = args.out.clone().unwrap_or_default();
+    std::fs::create_dir_all(&out)
+        .map_err(|error| Mistake::new(format!("{}: cannot make the folder: {error}", out.display())))?;
+    if Results::path_in(&out).exists() && !args.restart {
+        return Err(Mistake::new(format!(
+            "{}: holds finished results; choose another --out, or replace them with --restart",
+            out.display()
+        ))
+        .into());
+    }
+    let mut model = args.model.open()?;
+    let results = evaluate(&mut model, &exams, &out, args.restart)?;
+    say(&format!("results: {}", out.display()));
+    match args.json {
+        true => results.lines().iter().try_for_each(print_json),
+        false => results.print(),
+    }
+}
+
+/// Draws what the journal of `out` does not have yet, and writes the results.
+fn evaluate(
+    model: &mut OpenModel,
+    exams: &[Exam],
+    out: &std::path::Path,
+    restart: bool,
+) -> anyhow::Result<Results> {
+    let answers = results::answers_in(out);
+    let settings: Vec<_> = exams.iter().map(Exam::settings).collect();
+    let work = json!({
+        "model": model.generator.name(),
+        "weights": model.weights,
+        "chat": model.chat,
+        "benchmarks": settings,
+    });
+    let (mut journal, entries) = Journal::open::<Entry>(&answers, &work, restart)?;
+    let mut attempts: Vec<Vec<Attempt>> = exams.iter().map(Exam::attempts).collect();
+    for entry in entries {
+        let attempts = attempts.get_mut(entry.exam);
+        if let Some(attempt) = attempts.and_then(|attempts| attempts.get_mut(entry.attempt)) {
+            attempt.push(entry.piece);
+        }
+    }
+    let of = |attempts: &[Vec<Attempt>]| attempts.iter().flatten().filter(|a| a.is_done()).count();
+    let total: usize = attempts.iter().map(Vec::len).sum();
+    let mut done = of(&attempts);
+    if done > 0 {
+        say(&format!("going on behind {done} of {total} answers"));
+    }
+    let mut progress = Progress::starting_at("answers", total as u64, done as u64);
+    for (index, exam) in exams.iter().enumerate() {
+        let generator = &mut *model.generator;
+        exam.draw(generator, model.chat, &mut attempts[index], &mut |attempt, piece, complete| {
+            let piece = piece.clone();
+            journal.append(&Entry {
+                exam: index,
+                attempt,
+                piece,
+            })?;
+            done += usize::from(complete);
+            progress.at(done as u64, || exam.name().to_owned());
+            Ok(())
+        })?;
+    }
+    progress.finish();
+    let results = results::write(out, model, exams, &attempts)?;
+    journal.remove()?;
+    Ok(results)
+}

@@ -1,0 +1,343 @@
+//! A benchmark with its problems and settings, ready to be taken.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use iwsft_eval::benchmark::{Benchmark, Columns, HubCache, Metric, Names, Problem, Row, Source};
+use iwsft_eval::grade::{self, Grader};
+use iwsft_lm::Sampling;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::attempt::{Attempt, Draw, Forcing, Piece};
+use crate::generator::{Generator, Prompt, Request};
+use crate::mistake::Mistake;
+
+/// What is changed of a benchmark, by options or in a recipe.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Overrides {
+    /// Answers to each problem, instead of the benchmark's number.
+    #[arg(short, value_name = "N")]
+    pub(crate) k: Option<usize>,
+    /// Report this (avg@k, pass@k, pass@N, majority@k); may be repeated.
+    #[arg(long = "metric", value_name = "METRIC")]
+    pub(crate) metrics: Option<Vec<Metric>>,
+    /// Ask only the first problems.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// What logits are divided by; 0 takes the likeliest token.
+    #[arg(long, value_name = "X")]
+    pub(crate) temperature: Option<f64>,
+    /// Share of the probability to draw from.
+    #[arg(long, value_name = "X")]
+    pub(crate) top_p: Option<f64>,
+    /// Most tokens of an answer, beside thinking that --thinking-tokens caps.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tokens: Option<usize>,
+    /// Decides what is drawn, and how choices are shuffled.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+/// A file of problems.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DataFile {
+    pub(crate) path: PathBuf,
+    pub(crate) blake3: String,
+}
+
+/// A benchmark as it is taken.
+pub(crate) struct Exam {
+    /// The benchmark, with what the user changed.
+    pub(crate) benchmark: Benchmark,
+    pub(crate) files: Vec<DataFile>,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) seed: u64,
+    pub(crate) forcing: Option<Forcing>,
+}
+
+/// The benchmark of a name or file.
+pub(crate) fn benchmark(name: &str) -> anyhow::Result<Benchmark> {
+    if let Some(benchmark) = Benchmark::embedded(name) {
+        return Ok(benchmark);
+    }
+    let path = Path::new(name);
+    if path.extension().is_some_and(|end| end == "toml") || path.is_file() {
+        return Ok(Benchmark::read(path)?);
+    }
+    let known: Vec<&str> = Benchmark::names().collect();
+    let nearest = known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(similarity, _)| *similarity > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let guess = nearest.map_or(String::new(), |(_, known)| format!("; did you mean `{known}`?"));
+    Err(Mistake::new(format!(
+        "--benchmark {name}: there is no such benchmark{guess}; there are {}, and your own as a .toml file",
+        known.join(", ")
+    ))
+    .into())
+}
+
+/// A benchmark of one's own problems, asked as they are.
+pub(crate) fn own(
+    problems: &Path,
+    prompt_column: &str,
+    answer_column: &str,
+    kind: grade::Kind,
+) -> Benchmark {
+    let name = problems.file_stem().unwrap_or_default();
+    Benchmark {
+        name: name.to_string_lossy().into_owned(),
+        version: 1,
+        about: None,
+        prompt: Some("{question}".to_owned()),
+        messages: Vec::new(),
+        system: None,
+        metrics: vec![Metric::Average],
+        k: 1,
+        data: Source {
+            path: Some(problems.to_owned()),
+            ..Source::default()
+        },
+        columns: Columns {
+            question: Names(vec![prompt_column.to_owned()]),
+            answer: Names(vec![answer_column.to_owned()]),
+            ..Columns::default()
+        },
+        grader: Grader {
+            kind,
+            ..Grader::default()
+        },
+        sampling: Default::default(),
+    }
+}
+
+/// For each benchmark the file that `--data` gives it.
+pub(crate) fn data_of(
+    benchmarks: &[String],
+    data: &[String],
+) -> Result<Vec<Option<PathBuf>>, Mistake> {
+    let mut files = vec![None; benchmarks.len()];
+    for given in data {
+        let named = given.split_once('=').and_then(|(name, file)| {
+            let index = benchmarks.iter().position(|benchmark| benchmark == name)?;
+            Some((index, file))
+        });
+        let (index, file) = match (named, benchmarks.len()) {
+            (Some(named), _) => named,
+            (None, 1) => (0, given.as_str()),
+            (None, _) => {
+                return Err(Mistake::new(format!(
+                    "--data {given}: which benchmark's? With several, write --data NAME=FILE"
+                )));
+            }
+        };
+        if files[index].replace(PathBuf::from(file)).is_some() {
+            return Err(Mistake::new(format!(
+                "--data {given}: the benchmark has a file already"
+            )));
+        }
+    }
+    Ok(files)
+}
+
+impl Exam {
+    /// Reads the problems; `data` comes before where the benchmark has them.
+    pub(crate) fn open(
+        mut benchmark: Benchmark,
+        data: Option<PathBuf>,
+        overrides: &Overrides,
+        forcing: Option<Forcing>,
+    ) -> anyhow::Result<Self> {
+        let seed = overrides.apply(&mut benchmark)?;
+        if let Some(path) = data {
+            benchmark.data.path = Some(path);
+        }
+        let cache = HubCache::from_environment(|name| std::env::var_os(name));
+        let (mut files, mut rows) = (Vec::new(), Vec::new());
+        for path in benchmark.locate(cache.as_ref())? {
+            for row in iwsft_data::read_objects(&path)? {
+                let (at, columns) = row?;
+                let at = at.to_string();
+                rows.push(Row { at, columns });
+            }
+            let content = std::fs::read(&path)?;
+            let blake3 = blake3::hash(&content).to_hex().to_string();
+            files.push(DataFile { path, blake3 });
+        }
+        rows.truncate(overrides.limit.unwrap_or(usize::MAX));
+        Ok(Self {
+            problems: benchmark.problems(rows, seed)?,
+            benchmark,
+            files,
+            seed,
+            forcing,
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.benchmark.name
+    }
+
+    /// Everything that decides the answers, but the model.
+    pub(crate) fn settings(&self) -> Value {
+        json!({
+            "benchmark": self.benchmark,
+            "problems": self.fingerprint(),
+            "seed": self.seed,
+            "forcing": self.forcing,
+        })
+    }
+
+    /// A hash of what is asked and of the right answers.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        let mut add = |text: &str| {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        };
+        for problem in &self.problems {
+            add(&problem.id);
+            problem.messages.iter().for_each(|message| add(&message.content));
+            add(&problem.answer);
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// How a whole answer is drawn.
+    pub(crate) fn sampling(&self) -> Sampling {
+        let sampling = &self.benchmark.sampling;
+        Sampling {
+            temperature: sampling.temperature,
+            top_p: sampling.top_p,
+            max_tokens: sampling.max_tokens,
+            seed: self.seed,
+            ..Sampling::default()
+        }
+    }
+
+    /// An answer to be drawn, k for each problem in turn.
+    pub(crate) fn attempts(&self) -> Vec<Attempt> {
+        let max_tokens = self.benchmark.sampling.max_tokens;
+        let attempt = Attempt::new(max_tokens, self.forcing.as_ref());
+        vec![attempt; self.problems.len() * self.benchmark.k]
+    }
+
+    /// What problem `index` asks, as messages, or as text for a model that has no
+    /// chat template.
+    pub(crate) fn prompt(&self, index: usize, chat: bool) -> Prompt {
+        let messages = &self.problems[index].messages;
+        if chat {
+            return Prompt::Messages(messages.iter().map(|message| json!(message)).collect());
+        }
+        let texts: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
+        Prompt::Text(texts.join("\n\n"))
+    }
+
+    /// Draws until all attempts are complete. `on_piece` gets each attempt's
+    /// index, what was drawn, and whether it is complete now.
+    pub(crate) fn draw(
+        &self,
+        generator: &mut dyn Generator,
+        chat: bool,
+        attempts: &mut [Attempt],
+        on_piece: &mut dyn FnMut(usize, &Piece, bool) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let k = self.benchmark.k;
+        loop {
+            // Those that are drawn alike are drawn together.
+            let mut alike: BTreeMap<Draw, Vec<usize>> = BTreeMap::new();
+            for (index, attempt) in attempts.iter().enumerate() {
+                if let Some(draw) = attempt.next() {
+                    alike.entry(draw).or_default().push(index);
+                }
+            }
+            if alike.is_empty() {
+                return Ok(());
+            }
+            for (draw, indices) in alike {
+                let sampling = Sampling {
+                    max_tokens: draw.max_tokens,
+                    stop: draw.stop.into_iter().collect(),
+                    ..self.sampling()
+                };
+                let request = |&index: &usize| Request {
+                    prompt: self.prompt(index / k, chat),
+                    prefix: attempts[index].text.clone(),
+                    draw: (index % k) as u64,
+                };
+                let requests: Vec<Request> = indices.iter().map(request).collect();
+                generator.complete(&requests, &sampling, &mut |at, completion| {
+                    let index = indices[at];
+                    let piece = Piece::from(completion);
+                    attempts[index].push(piece.clone());
+                    on_piece(index, &piece, attempts[index].is_done())
+                })?;
+            }
+        }
+    }
+}
+
+impl Overrides {
+    /// Changes the benchmark, checks it, and returns the seed.
+    fn apply(&self, benchmark: &mut Benchmark) -> Result<u64, Mistake> {
+        let sampling = &mut benchmark.sampling;
+        sampling.temperature = self.temperature.unwrap_or(sampling.temperature);
+        sampling.top_p = self.top_p.unwrap_or(sampling.top_p);
+        sampling.max_tokens = self.max_tokens.unwrap_or(sampling.max_tokens);
+        let (temperature, top_p) = (sampling.temperature, sampling.top_p);
+        let at_least_one = |what: &str, value: usize| match value {
+            0 => Err(Mistake::new(format!("{what} is 0; expected at least 1"))),
+            _ => Ok(()),
+        };
+        at_least_one("max_tokens", sampling.max_tokens)?;
+        at_least_one("limit", self.limit.unwrap_or(1))?;
+        if !(temperature.is_finite() && temperature >= 0.0) {
+            return Err(Mistake::new(format!(
+                "temperature is {temperature}; expected a number from 0 on"
+            )));
+        }
+        if !(0.0 < top_p && top_p <= 1.0) {
+            return Err(Mistake::new(format!(
+                "top_p is {top_p}; expected a number above 0 and up to 1"
+            )));
+        }
+        benchmark.k = self.k.unwrap_or(benchmark.k);
+        if let Some(metrics) = &self.metrics {
+            benchmark.metrics = metrics.clone();
+        }
+        for metric in &benchmark.metrics {
+            metric.check(benchmark.k).map_err(Mistake::new)?;
+        }
+        if benchmark.k > 1 && temperature == 0.0 {
+            return Err(Mistake::new(format!(
+                "{}: {} answers to each problem would all be the same at temperature 0; \
+                 draw one (k = 1), or set a temperature such as 0.6",
+                benchmark.name, benchmark.k
+            )));
+        }
+        Ok(self.seed.unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_belongs_to_the_benchmark_that_is_named() {
+        let benchmarks = ["gsm8k".to_owned(), "amc23".to_owned()];
+        let of = |benchmarks: &[String], data: &[&str]| {
+            let data: Vec<String> = data.iter().map(|&data| data.to_owned()).collect();
+            data_of(benchmarks, &data).map_err(|error| error.to_string())
+        };
+        let named = of(&benchmarks, &["amc23=a=b.jsonl"]);
+        assert_eq!(named.unwrap(), [None, Some("a=b.jsonl".into())]);
+        let alone = of(&benchmarks[..1], &["x=y.jsonl"]);
+        assert_eq!(alone.unwrap(), [Some("x=y.jsonl".into())]);
+        assert!(of(&benchmarks, &["a.jsonl"]).unwrap_err().contains("NAME=FILE"));
+        assert!(of(&benchmarks[..1], &["a", "b"]).unwrap_err().contains("already"));
+    }
+}
