@@ -1,6 +1,7 @@
 //! `iwsft`: fine-tune policies on curated data.
 
 mod bandit;
+mod embedded;
 mod generator;
 mod inspect;
 mod language;
