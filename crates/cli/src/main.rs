@@ -1,8 +1,10 @@
 //! `iwsft`: fine-tune policies on curated data.
 
 mod bandit;
+mod embedded;
 mod generator;
 mod inspect;
+mod interrupt;
 mod language;
 mod logits;
 mod mistake;
@@ -10,6 +12,7 @@ mod progress;
 mod quickstart;
 mod recipe;
 mod sample;
+mod sampling;
 mod score;
 mod table;
 mod train;

@@ -1,6 +1,7 @@
 //! Telling a user's mistake (exit status 2) from a failure (exit status 1).
 
 use iwsft_data::DataError;
+use iwsft_files::JournalError;
 use iwsft_lm::LmError;
 use iwsft_objective::ObjectiveError;
 use iwsft_train::TrainError;
@@ -60,6 +61,9 @@ fn is_mistake(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
     }
     if let Some(error) = error.downcast_ref::<LmError>() {
         return Some(!matches!(error, LmError::Io { action, .. } if *action != "read"));
+    }
+    if let Some(error) = error.downcast_ref::<JournalError>() {
+        return Some(!matches!(error, JournalError::Io { .. }));
     }
     let others = error.is::<Mistake>() || error.is::<DataError>() || error.is::<ObjectiveError>();
     others.then_some(true)
