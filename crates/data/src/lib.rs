@@ -73,6 +73,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod column_type;
 mod columns;
 mod curate;
 mod epoch;
@@ -82,6 +83,7 @@ mod json_list;
 mod mixture;
 mod pack;
 mod parquet_rows;
+mod parquet_writer;
 mod reader;
 mod report;
 mod row;
