@@ -46,6 +46,9 @@
 //! [`EpochOrder`] shuffles, mixes and draws by quality, reproducibly; [`pack`]
 //! fills micro-batches.
 //!
+//! Which rows are worth keeping in the first place is for [`curation`]: rules
+//! over graded rows, before training; [`RowWriter`] writes what they leave.
+//!
 //! ```
 //! use std::{convert::Infallible, path::Path};
 //! use iwsft_data::{Columns, Dataset, Encoded, EpochOrder, Mixture, Rules, read};
@@ -75,7 +78,8 @@
 
 mod column_type;
 mod columns;
-mod curate;
+pub mod curation;
+mod encode;
 mod epoch;
 mod error;
 mod json_lines;
@@ -91,7 +95,7 @@ mod trajectory;
 mod writer;
 
 pub use columns::Columns;
-pub use curate::{EmptyMask, Rules, TooLong};
+pub use encode::{EmptyMask, Rules, TooLong};
 pub use epoch::EpochOrder;
 pub use error::DataError;
 pub use mixture::{Mixture, Pool, Source};
