@@ -43,6 +43,9 @@ enum Command {
     Sample(sample::Args),
     Logits(logits::Args),
     Bandit(bandit::Args),
+    /// Judge a quickstart's rows; a program for `iwsft grade --command`.
+    #[command(hide = true)]
+    JudgeArithmetic(quickstart::judge::Args),
 }
 
 fn main() -> ExitCode {
@@ -65,7 +68,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             .build_global()?;
     }
     match cli.command {
-        Command::Quickstart(args) => quickstart::run(args),
+        Command::Quickstart(args) => quickstart::run(args, cli.threads),
+        Command::JudgeArithmetic(args) => quickstart::judge::run(args),
         Command::Train(args) => train::run(args),
         Command::Curate(args) => curate::run(args),
         Command::Score(args) => score::run(args),

@@ -59,6 +59,10 @@ pub(crate) struct Summary {
     pub(crate) effective_share: f64,
     pub(crate) weight_min: f64,
     pub(crate) weight_max: f64,
+    /// J and how far the bounds lie below it, where there is a reference.
+    pub(crate) j: Option<f64>,
+    pub(crate) sft_gap: Option<f64>,
+    pub(crate) iw_sft_gap: Option<f64>,
     pub(crate) validation_nll_before: Option<f64>,
     pub(crate) validation_nll: Option<f64>,
 }
@@ -376,6 +380,9 @@ fn summary(run: &Path, model: PathBuf) -> anyhow::Result<Summary> {
         effective_share: last.effective_share,
         weight_min: last.weight_min,
         weight_max: last.weight_max,
+        j: last.j,
+        sft_gap: last.sft_gap,
+        iw_sft_gap: last.iw_sft_gap,
         validation_nll_before: validations.first().map(|record| record.nll),
         validation_nll: validations.last().map(|record| record.nll),
     })
@@ -398,6 +405,9 @@ struct Record {
     weight_min: f64,
     #[serde(default)]
     weight_max: f64,
+    j: Option<f64>,
+    sft_gap: Option<f64>,
+    iw_sft_gap: Option<f64>,
 }
 
 fn print(summary: &Summary) -> anyhow::Result<()> {
@@ -420,6 +430,11 @@ fn print(summary: &Summary) -> anyhow::Result<()> {
         "effective sample".into(),
         format!("{:.1}% of the batch", 100.0 * summary.effective_share),
     ]);
+    if let (Some(j), Some(sft), Some(iw_sft)) = (summary.j, summary.sft_gap, summary.iw_sft_gap) {
+        table.row(["J, last step".into(), number(j)]);
+        table.row(["gap to SFT's bound".into(), number(sft)]);
+        table.row(["gap to iw-SFT's bound".into(), number(iw_sft)]);
+    }
     table.row([
         "validation nll before".into(),
         nll(summary.validation_nll_before),
