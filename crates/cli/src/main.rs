@@ -1,6 +1,7 @@
 //! `iwsft`: fine-tune policies on curated data.
 
 mod bandit;
+mod endpoint;
 mod generator;
 mod inspect;
 mod language;
