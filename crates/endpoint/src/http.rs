@@ -203,6 +203,11 @@ impl Reply {
             403 => "; the key is not allowed to do this".into(),
             404 => format!("; check the address, which mostly ends in /v1, and --model{known}"),
             405 => "; check the address, which mostly ends in /v1".into(),
+            400 | 422 if self.message().contains("continue_final_message") => {
+                "; this server cannot continue a message that has begun: give the prompts as text, \
+                 or leave out the prefix"
+                    .into()
+            }
             400 | 422 if self.message().to_lowercase().contains("model") => known,
             _ => String::new(),
         }
