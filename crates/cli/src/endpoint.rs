@@ -2,8 +2,7 @@
 
 #![allow(dead_code, reason = "the commands that use it come next")]
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use iwsft_endpoint::{Endpoint, Event, Notice, Query, Settings};
@@ -154,9 +153,11 @@ impl Generator for Server {
         on_completion: &mut dyn FnMut(usize, Completion) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let queries: Vec<Query> = requests.iter().map(query).collect();
+        // Ctrl-C ends the program at once; the journal has what is done.
+        let never = AtomicBool::new(false);
         let mut told: Option<Instant> = None;
         self.endpoint
-            .complete(&queries, sampling, stop()?, |event| match event {
+            .complete(&queries, sampling, &never, |event| match event {
                 Event::Completion { index, completion } => on_completion(index, completion),
                 Event::Notice(notice) => {
                     let recently = told.is_some_and(|at| at.elapsed() < BETWEEN_RETRIES);
@@ -181,21 +182,6 @@ fn query(request: &Request) -> Query {
         prefix: request.prefix.clone(),
         draw: request.draw,
     }
-}
-
-/// Set by Ctrl-C or SIGTERM, from the first call on.
-fn stop() -> anyhow::Result<&'static AtomicBool> {
-    static STOP: AtomicBool = AtomicBool::new(false);
-    static HANDLED: OnceLock<()> = OnceLock::new();
-    if HANDLED.set(()).is_ok() {
-        ctrlc::set_handler(|| {
-            if STOP.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
-            say("waiting for the requests in flight; press Ctrl-C again to stop at once");
-        })?;
-    }
-    Ok(&STOP)
 }
 
 #[cfg(test)]
