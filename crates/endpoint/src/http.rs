@@ -122,23 +122,30 @@ fn read(mut response: Response<ureq::Body>) -> Result<Reply, ureq::Error> {
 /// Whether asking again can help with an exchange that failed.
 pub(crate) fn trouble(url: &str, error: &ureq::Error) -> Failure {
     use ureq::Error;
-    let unreachable = || {
-        Failure::Lasting(EndpointError::Unreachable {
-            url: url.into(),
-            reason: error.to_string(),
-        })
+    let reason = match error {
+        Error::Io(error) => error.to_string(),
+        error => error.to_string(),
     };
     match error {
         Error::BadUri(_) | Error::Http(_) => Failure::Lasting(EndpointError::Address {
             url: url.into(),
-            reason: error.to_string(),
+            reason,
         }),
-        // An unknown certificate stays unknown.
-        Error::Tls(_) | Error::Rustls(_) | Error::InvalidProxyUrl => unreachable(),
+        // Some of these arrive as input and output errors.
+        _ if reason.contains("certificate") => Failure::Lasting(EndpointError::Certificate {
+            url: url.into(),
+            reason,
+        }),
+        Error::Tls(_) | Error::Rustls(_) | Error::InvalidProxyUrl => {
+            Failure::Lasting(EndpointError::Unreachable {
+                url: url.into(),
+                reason,
+            })
+        }
         Error::Timeout(_) => {
             Failure::passing("no complete answer within the time limit (--timeout)")
         }
-        _ => Failure::passing(error.to_string()),
+        _ => Failure::passing(reason),
     }
 }
 
