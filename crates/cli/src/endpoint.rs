@@ -1,7 +1,5 @@
 //! Completions from a server, for the commands that draw some.
 
-#![allow(dead_code, reason = "the commands that use it come next")]
-
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -70,11 +68,6 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 impl Args {
-    /// Whether a server is to be asked.
-    pub(crate) fn is_given(&self) -> bool {
-        self.endpoint.is_some()
-    }
-
     /// Connects to the server, if one is named.
     pub(crate) fn connect(&self) -> anyhow::Result<Option<Server>> {
         let Some(url) = &self.endpoint else {
@@ -125,11 +118,13 @@ pub(crate) struct Server {
     endpoint: Endpoint,
 }
 
-impl Server {
-    /// Why log-probabilities from this server, which are the model's own, are
-    /// not those of the distribution that completions are drawn from; `None`
-    /// where they are.
-    pub(crate) fn differs_from_model(&self, sampling: &Sampling) -> Option<&'static str> {
+impl Generator for Server {
+    fn name(&self) -> String {
+        self.endpoint.model().into()
+    }
+
+    /// A server's log-probabilities are the model's own.
+    fn log_probs_differ(&self, sampling: &Sampling) -> Option<&'static str> {
         if sampling.temperature != 1.0 {
             return Some("the temperature is not 1");
         }
@@ -138,12 +133,6 @@ impl Server {
         }
         let told = self.endpoint.takes_truncation();
         (!told).then_some("the server cannot be told not to truncate")
-    }
-}
-
-impl Generator for Server {
-    fn name(&self) -> String {
-        self.endpoint.model().into()
     }
 
     fn complete(
@@ -200,7 +189,7 @@ mod tests {
     fn the_servers_model_and_a_folder_are_different_arguments() {
         let command = |line: &str| Command::try_parse_from(line.split(' '));
         let asked = command("x --endpoint http://h/v1 --model m --concurrency 3").unwrap();
-        assert!(asked.model.is_none() && asked.server.is_given());
+        assert!(asked.model.is_none() && asked.server.endpoint.is_some());
         assert_eq!(asked.server.model.as_deref(), Some("m"));
         let folder = command("x folder").unwrap();
         assert!(folder.server.connect().unwrap().is_none());

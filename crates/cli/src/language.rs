@@ -14,6 +14,7 @@ use iwsft_lm::{
 };
 use iwsft_objective::{Objective, Quality};
 use iwsft_train::{PolicyFiles, ReferenceKey, SourceError, Trajectories};
+use serde_json::Value;
 
 use crate::mistake::Mistake;
 use crate::recipe::{DataSection, EndToken, Files, ModelSection};
@@ -83,6 +84,9 @@ impl ModelFolder {
         let append_end = end == EndToken::Append;
         let masked = match &row.content {
             Content::Text(text) => mask::encode_text(&self.tokenizer, text, append_end),
+            Content::PromptCompletion { prompt, completion } if row.completion_tokens.is_some() => {
+                self.encode_drawn(row, prompt, completion)
+            }
             Content::PromptCompletion {
                 prompt: Text::Plain(prompt),
                 completion: Text::Plain(completion),
@@ -112,23 +116,82 @@ impl ModelFolder {
         }
     }
 
+    /// Tokens of a plain prompt, as at inference.
+    pub(crate) fn encode_prompt(&self, prompt: &str) -> Result<Vec<u32>, LmError> {
+        mask::encode_prompt(&self.tokenizer, prompt)
+    }
+
+    /// Tokens of a conversation up to where the assistant begins to answer.
+    pub(crate) fn encode_chat_prompt(
+        &self,
+        messages: &[Value],
+        tools: Option<&Value>,
+    ) -> Result<Vec<u32>, LmError> {
+        let options = RenderOptions {
+            tools: tools.cloned(),
+            ..self.render.clone()
+        };
+        let text = self.template()?.render(messages, true, &options)?;
+        self.tokenizer.encode(&text, false)
+    }
+
+    /// A row with the tokens that a model drew: the prompt as it had it, then those.
+    fn encode_drawn(&self, row: &Row, prompt: &Text, completion: &Text) -> Result<Masked, LmError> {
+        let drawn = row.completion_tokens.as_deref().unwrap_or_default();
+        if let Some(token) = drawn
+            .iter()
+            .find(|&&t| t as usize >= self.config.vocab_size)
+        {
+            let size = self.config.vocab_size;
+            return Err(LmError::DrawnTokens {
+                reason: format!("has {token}, but the model has {size} tokens"),
+            });
+        }
+        let prompt = match prompt {
+            Text::Plain(prompt) => self.encode_prompt(prompt)?,
+            Text::Messages(messages) => {
+                let messages: Vec<_> = messages.iter().map(|each| each.value.clone()).collect();
+                self.encode_chat_prompt(&messages, row.tools.as_ref())?
+            }
+        };
+        let (text, weight) = match completion {
+            Text::Plain(text) => (Some(text.as_str()), None),
+            Text::Messages(messages) => match &messages[..] {
+                [answer] => (answer.value["content"].as_str(), answer.weight),
+                _ => (None, None),
+            },
+        };
+        let text = text.ok_or_else(|| LmError::DrawnTokens {
+            reason: "go with one message of plain text, which the completion is not".into(),
+        })?;
+        mask::encode_drawn(&self.tokenizer, prompt, drawn, text, weight.unwrap_or(1.0))
+    }
+
+    fn template(&self) -> Result<&ChatTemplate, LmError> {
+        self.template
+            .as_ref()
+            .ok_or_else(|| LmError::NoChatTemplate {
+                folder: self.path.clone(),
+            })
+    }
+
     fn encode_turns(
         &self,
         row: &Row,
         turns: impl IntoIterator<Item = Turn>,
     ) -> Result<Masked, LmError> {
         let (messages, weights): (Vec<_>, Vec<_>) = turns.into_iter().unzip();
-        let template = self
-            .template
-            .as_ref()
-            .ok_or_else(|| LmError::NoChatTemplate {
-                folder: self.path.clone(),
-            })?;
         let options = RenderOptions {
             tools: row.tools.clone(),
             ..self.render.clone()
         };
-        mask::encode_messages(&self.tokenizer, template, &messages, &weights, &options)
+        mask::encode_messages(
+            &self.tokenizer,
+            self.template()?,
+            &messages,
+            &weights,
+            &options,
+        )
     }
 
     /// Reads, encodes and filters files.
@@ -184,7 +247,7 @@ impl ModelFolder {
 }
 
 /// A message as the template takes it, and the weight of its loss.
-type Turn = (serde_json::Value, Option<f32>);
+type Turn = (Value, Option<f32>);
 
 fn of_messages(messages: &[Message]) -> Vec<Turn> {
     messages

@@ -1,9 +1,11 @@
 //! `iwsft`: fine-tune policies on curated data.
 
 mod bandit;
+mod embedded;
 mod endpoint;
 mod generator;
 mod inspect;
+mod interrupt;
 mod language;
 mod logits;
 mod mistake;
@@ -11,6 +13,7 @@ mod progress;
 mod quickstart;
 mod recipe;
 mod sample;
+mod sampling;
 mod score;
 mod table;
 mod train;
@@ -31,6 +34,7 @@ struct Cli {
 }
 
 #[derive(Debug, clap::Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one command")]
 enum Command {
     Quickstart(quickstart::Args),
     Train(train::Args),

@@ -2,6 +2,7 @@
 
 use iwsft_data::DataError;
 use iwsft_endpoint::EndpointError;
+use iwsft_files::JournalError;
 use iwsft_lm::LmError;
 use iwsft_objective::ObjectiveError;
 use iwsft_train::TrainError;
@@ -61,6 +62,9 @@ fn is_mistake(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
     }
     if let Some(error) = error.downcast_ref::<LmError>() {
         return Some(!matches!(error, LmError::Io { action, .. } if *action != "read"));
+    }
+    if let Some(error) = error.downcast_ref::<JournalError>() {
+        return Some(!matches!(error, JournalError::Io { .. }));
     }
     if let Some(error) = error.downcast_ref::<EndpointError>() {
         return Some(error.is_mistake());

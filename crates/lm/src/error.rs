@@ -222,4 +222,37 @@ pub enum LmError {
         /// Why.
         reason: String,
     },
+    /// The tokens of a completion are not those of its text.
+    #[error(
+        "`completion_tokens` {reason}; they are another model's tokens, or the text was changed: \
+         remove the column to train on the text"
+    )]
+    DrawnTokens {
+        /// What does not fit.
+        reason: String,
+    },
+    /// A sampling setting makes no sense.
+    #[error("`{key}` is {found}, but it must be {expected}")]
+    Sampling {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A prompt is empty or leaves no room for a completion.
+    #[error(
+        "the prompt has {found} tokens; it needs at least 1, and 1 more must have its place \
+         behind it, while the model has room for {context}"
+    )]
+    PromptLength {
+        /// Tokens of the prompt.
+        found: usize,
+        /// Tokens of the model's context.
+        context: usize,
+    },
+    /// The model computed NaN or infinity.
+    #[error("the model's logits are not finite: its weights are damaged, or too large for 32 bits")]
+    LogitsNotFinite,
 }

@@ -118,7 +118,7 @@ pub fn encode_prompt_completion(
     completion: &str,
     append_end: bool,
 ) -> Result<Masked, LmError> {
-    let mut tokens = with_beginning(tokenizer, prompt)?;
+    let mut tokens = encode_prompt(tokenizer, prompt)?;
     let start = tokens.len();
     tokens.extend(tokenizer.encode(completion, false)?);
     if tokens.len() == start {
@@ -135,12 +135,37 @@ pub fn encode_prompt_completion(
     finish(weights, tokens)
 }
 
+/// A prompt's tokens and behind them the very tokens that a model drew, which
+/// carry loss; nothing is appended. `text` is what the row says that they are.
+///
+/// # Errors
+/// When `text` is not how the tokens' text begins ([`LmError::DrawnTokens`]), or
+/// there are none ([`LmError::MaskEmpty`]).
+pub fn encode_drawn(
+    tokenizer: &Tokenizer,
+    prompt: Vec<u32>,
+    drawn: &[u32],
+    text: &str,
+    weight: f32,
+) -> Result<Masked, LmError> {
+    let found = tokenizer.decode(drawn, false)?;
+    // A character that the last tokens only begin reads otherwise with what follows.
+    if !found.starts_with(text.trim_end_matches('\u{FFFD}')) {
+        return Err(LmError::DrawnTokens {
+            reason: format!("read {found:?}, but the completion is {text:?}"),
+        });
+    }
+    let mut weights = vec![0.0; prompt.len()];
+    weights.resize(prompt.len() + drawn.len(), weight);
+    finish(weights, [&prompt, drawn].concat())
+}
+
 /// Encodes a plain text, with loss on all of its tokens but the first.
 ///
 /// # Errors
 /// As [`encode_prompt_completion`]; a text of fewer than two tokens has no loss.
 pub fn encode_text(tokenizer: &Tokenizer, text: &str, append_end: bool) -> Result<Masked, LmError> {
-    let mut tokens = with_beginning(tokenizer, text)?;
+    let mut tokens = encode_prompt(tokenizer, text)?;
     if append_end {
         push_end(tokenizer, &mut tokens)?;
     }
@@ -263,9 +288,12 @@ fn finish(mut step_weight: Vec<f32>, tokens: Vec<u32>) -> Result<Masked, LmError
     })
 }
 
-/// The tokens of a text with what the tokenizer puts before it, but without what
-/// it may put behind it.
-fn with_beginning(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, LmError> {
+/// The tokens of a plain prompt as at inference: with what the tokenizer puts
+/// before a text, but without what it may put behind it.
+///
+/// # Errors
+/// When the tokenizer refuses the text.
+pub fn encode_prompt(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, LmError> {
     let plain = tokenizer.encode(text, false)?;
     let mut special = tokenizer.encode(text, true)?;
     // The empty text shows what is put around: its first part comes before.
