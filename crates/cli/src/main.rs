@@ -3,6 +3,7 @@
 mod bandit;
 mod curate;
 mod embedded;
+mod endpoint;
 mod generator;
 mod inspect;
 mod interrupt;
@@ -34,6 +35,7 @@ struct Cli {
 }
 
 #[derive(Debug, clap::Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one command")]
 enum Command {
     Quickstart(quickstart::Args),
     Train(train::Args),

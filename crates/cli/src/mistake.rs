@@ -2,6 +2,7 @@
 
 use iwsft_data::DataError;
 use iwsft_data::curation::CurationError;
+use iwsft_endpoint::EndpointError;
 use iwsft_files::JournalError;
 use iwsft_lm::LmError;
 use iwsft_objective::ObjectiveError;
@@ -65,6 +66,9 @@ fn is_mistake(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
     }
     if let Some(error) = error.downcast_ref::<JournalError>() {
         return Some(!matches!(error, JournalError::Io { .. }));
+    }
+    if let Some(error) = error.downcast_ref::<EndpointError>() {
+        return Some(error.is_mistake());
     }
     let others = error.is::<Mistake>()
         || error.is::<DataError>()

@@ -7,16 +7,17 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use iwsft_lm::{Completion, MemoryPlan, Tokenizer};
+use iwsft_lm::{Completion, MemoryPlan, Sampling, Tokenizer};
 use serde_json::json;
 
 use crate::embedded::Embedded;
-use crate::generator::Request;
+use crate::endpoint::ServerArgs;
+use crate::generator::{Generator, Request};
 use crate::language::ModelFolder;
 use crate::sampling::SamplingArgs;
 use crate::table::print_json;
 use file::Job;
-use prompts::PromptArgs;
+use prompts::{PromptArgs, PromptRow};
 
 /// Draw completions from a model: of one prompt, or of a file of them.
 #[derive(Debug, clap::Args)]
@@ -25,6 +26,7 @@ use prompts::PromptArgs;
   iwsft sample runs/recipe/model --chat --prompt 'What is 12 + 30?' --temperature 0.7
   iwsft sample MODEL --prompts gsm8k.jsonl --prompt-column question --chat -k 8 --out samples.jsonl
   iwsft sample MODEL --prompts rows.jsonl --template 'Q: {question}\\nA:' --stop 'Q:' --out out.jsonl
+  iwsft sample --endpoint http://localhost:8000/v1 --prompts gsm8k.jsonl --chat --out samples.jsonl
 
 A single prompt is shown as it grows, with the likeliest tokens unless a
 temperature is given. A file of prompts gives a row for each completion, in the
@@ -33,7 +35,8 @@ in `ref_log_probs`, for iw-SFT to train on. Ctrl-C keeps what is done; the same
 command goes on from there.")]
 pub(crate) struct Args {
     /// A Hugging Face model folder.
-    model: PathBuf,
+    #[arg(required_unless_present = "endpoint", conflicts_with = "endpoint")]
+    model: Option<PathBuf>,
     /// The text to continue.
     #[arg(long, value_name = "TEXT", required_unless_present = "prompts")]
     prompt: Option<String>,
@@ -54,8 +57,10 @@ pub(crate) struct Args {
     from: PromptArgs,
     #[command(flatten)]
     sampling: SamplingArgs,
+    #[command(flatten)]
+    server: ServerArgs,
     /// A chat template to use instead of the model's own.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "endpoint")]
     chat_template: Option<PathBuf>,
     /// Print the result as a line of JSON on standard output.
     #[arg(long)]
@@ -69,10 +74,23 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
+impl Args {
+    fn folder(&self) -> anyhow::Result<ModelFolder> {
+        let path = self.model.as_deref().unwrap_or(Path::new(""));
+        ModelFolder::open(path, self.chat_template.as_deref())
+    }
+}
+
 /// Completions of a file's prompts.
 fn many(args: &Args, prompts: &Path, out: &Path) -> anyhow::Result<()> {
-    let folder = ModelFolder::open(&args.model, args.chat_template.as_deref())?;
-    let sampling = args.sampling.sampling(1.0, &folder.tokenizer)?;
+    if let Some(mut server) = args.server.connect()? {
+        let sampling = args.sampling.sampling(1.0, None)?;
+        let rows = args.from.read(prompts)?;
+        let name = server.name();
+        return draw(args, &mut server, &name, &rows, &sampling, out);
+    }
+    let folder = args.folder()?;
+    let sampling = args.sampling.sampling(1.0, Some(&folder.tokenizer))?;
     let rows = args.from.read(prompts)?;
     let (model, parameters) = folder.load(MemoryPlan::default())?;
     let weights = folder.model_hash(&parameters)?;
@@ -86,14 +104,26 @@ fn many(args: &Args, prompts: &Path, out: &Path) -> anyhow::Result<()> {
         };
         model.check(&request).with_context(|| row.at.to_string())?;
     }
+    draw(args, &mut model, &weights, &rows, &sampling, out)
+}
+
+/// `identity` is what a resumed command must have in common.
+fn draw(
+    args: &Args,
+    model: &mut dyn Generator,
+    identity: &str,
+    rows: &[PromptRow],
+    sampling: &Sampling,
+    out: &Path,
+) -> anyhow::Result<()> {
     let job = Job {
-        rows: &rows,
+        rows,
         completions: args.completions as usize,
-        sampling: &sampling,
+        sampling,
         out,
         restart: args.restart,
     };
-    let summary = file::sample(&mut model, &weights, &job)?;
+    let summary = file::sample(model, identity, &job)?;
     if args.json {
         print_json(&summary)
     } else {
@@ -108,8 +138,19 @@ fn one(args: &Args, text: &str) -> anyhow::Result<()> {
         prefix: String::new(),
         draw: 0,
     };
-    let folder = ModelFolder::open(&args.model, args.chat_template.as_deref())?;
-    let sampling = args.sampling.sampling(0.0, &folder.tokenizer)?;
+    if let Some(mut server) = args.server.connect()? {
+        let sampling = args.sampling.sampling(0.0, None)?;
+        return server.complete(
+            &[request],
+            &sampling,
+            &mut |_, completion| match args.json {
+                true => print_completion(text, completion),
+                false => Ok(writeln!(std::io::stdout().lock(), "{}", completion.text)?),
+            },
+        );
+    }
+    let folder = args.folder()?;
+    let sampling = args.sampling.sampling(0.0, Some(&folder.tokenizer))?;
     let (model, parameters) = folder.load(MemoryPlan::default())?;
     let mut model = Embedded::new(folder, &model, &parameters, args.sampling.room());
     drop(parameters);
@@ -125,18 +166,22 @@ fn one(args: &Args, text: &str) -> anyhow::Result<()> {
         false => shown.grow(&tokenizer, tokens),
     })?;
     if args.json {
-        let Completion {
-            text: completion,
-            tokens,
-            log_probs,
-            finish,
-        } = completion;
-        return print_json(&json!({
-            "prompt": text, "completion": completion, "finish": finish,
-            "tokens": tokens, "log_probs": log_probs,
-        }));
+        return print_completion(text, completion);
     }
     shown.end(&completion.text)
+}
+
+fn print_completion(prompt: &str, completion: Completion) -> anyhow::Result<()> {
+    let Completion {
+        text: completion,
+        tokens,
+        log_probs,
+        finish,
+    } = completion;
+    print_json(&json!({
+        "prompt": prompt, "completion": completion, "finish": finish,
+        "tokens": tokens, "log_probs": log_probs,
+    }))
 }
 
 /// Prints text as it grows; a character may take several tokens.

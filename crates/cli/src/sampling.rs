@@ -55,17 +55,19 @@ pub(crate) struct SamplingArgs {
 }
 
 impl SamplingArgs {
-    /// The settings, with `temperature` where none was given.
+    /// The settings, with `temperature` where none was given. Without a
+    /// `tokenizer`, tokens are numbers.
     pub(crate) fn sampling(
         &self,
         temperature: f64,
-        tokenizer: &Tokenizer,
+        tokenizer: Option<&Tokenizer>,
     ) -> anyhow::Result<Sampling> {
         let token = |text: &String| {
-            let token = tokenizer.token(text).or_else(|| text.parse().ok());
+            let known = tokenizer.and_then(|tokenizer| tokenizer.token(text));
+            let token = known.or_else(|| text.parse().ok());
             token.ok_or_else(|| {
                 let message = format!(
-                    "--stop-token {text}: not a token of the model; to end at a text, use --stop"
+                    "--stop-token {text}: not a token of the model (a server's model has numbers only); to end at a text, use --stop"
                 );
                 Mistake::new(message)
             })

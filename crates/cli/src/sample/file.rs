@@ -42,15 +42,16 @@ pub(crate) struct Summary {
     out: PathBuf,
     prompts: usize,
     completions: usize,
-    mean_tokens: f64,
+    /// Where every completion's tokens are known.
+    mean_tokens: Option<f64>,
     /// Share that an end token or stop text ended.
     stopped: f64,
     /// Share that the limit or the context ended.
     cut: f64,
     /// Of this attempt.
     seconds: f64,
-    /// Of this attempt.
-    tokens_per_second: f64,
+    /// Of this attempt, where tokens are known.
+    tokens_per_second: Option<f64>,
 }
 
 /// Draws what is missing and writes the file. `weights` identifies the model.
@@ -101,22 +102,27 @@ pub(crate) fn sample(
     let per_second = |tokens: usize| tokens as f64 / start.elapsed().as_secs_f64().max(1e-9);
     generator.complete(&requests, job.sampling, &mut |request, completion| {
         let index = missing[request];
-        tokens += completion.tokens.len();
+        tokens += count(&completion);
         done += 1;
         let entry = Entry { index, completion };
         journal.append(&entry)?;
         completions[index] = Some(entry.completion);
-        progress.at(done as u64, || format!("{:.0} tok/s", per_second(tokens)));
+        progress.at(done as u64, || match tokens {
+            0 => String::new(),
+            _ => format!("{:.0} tok/s", per_second(tokens)),
+        });
         Ok(())
     })?;
     progress.finish();
     let seconds = start.elapsed().as_secs_f64();
     let completions: Vec<Completion> = completions.into_iter().flatten().collect();
     anyhow::ensure!(completions.len() == total, "a completion was lost");
-    write(job, &completions)?;
+    let column = log_probs_column(generator, job.sampling, &completions);
+    write(job, column, &completions)?;
     journal.remove()?;
 
-    let drawn: usize = completions.iter().map(|each| each.tokens.len()).sum();
+    let drawn: usize = completions.iter().map(count).sum();
+    let all_known = completions.iter().all(|each| count(each) > 0);
     let stopped = completions
         .iter()
         .filter(|each| each.finish == Finish::Stop)
@@ -126,12 +132,49 @@ pub(crate) fn sample(
         out: out.to_owned(),
         prompts: job.rows.len(),
         completions: total,
-        mean_tokens: drawn as f64 / total as f64,
+        mean_tokens: all_known.then_some(drawn as f64 / total as f64),
         stopped: stopped as f64 / total as f64,
         cut: (total - stopped) as f64 / total as f64,
         seconds,
-        tokens_per_second: tokens as f64 / seconds,
+        tokens_per_second: all_known.then_some(tokens as f64 / seconds),
     })
+}
+
+/// Tokens of a completion; 0 where a server does not tell.
+fn count(completion: &Completion) -> usize {
+    completion.tokens.len().max(completion.log_probs.len())
+}
+
+/// Where log-probabilities go: training takes `ref_log_probs` for those of every
+/// token that was drawn, under the distribution it was drawn from.
+fn log_probs_column(
+    generator: &dyn Generator,
+    sampling: &Sampling,
+    completions: &[Completion],
+) -> &'static str {
+    let is_whole =
+        |each: &&Completion| !each.tokens.is_empty() && each.tokens.len() == each.log_probs.len();
+    let (whole, all) = (
+        completions.iter().filter(is_whole).count(),
+        completions.len(),
+    );
+    let reason = match generator.log_probs_differ(sampling) {
+        Some(reason) => reason.to_owned(),
+        None if whole < all => {
+            let without = all - whole;
+            format!("{without} of {all} completions came without tokens or log-probabilities")
+        }
+        None => return "ref_log_probs",
+    };
+    say(
+        &match completions.iter().any(|each| !each.log_probs.is_empty()) {
+            true => {
+                format!("log-probabilities go to `model_log_probs`, not `ref_log_probs`: {reason}")
+            }
+            false => "the server gave no log-probabilities; training computes the reference".into(),
+        },
+    );
+    "model_log_probs"
 }
 
 /// Everything that decides the result.
@@ -150,17 +193,22 @@ fn work(weights: &str, job: &Job<'_>) -> Value {
     })
 }
 
-fn write(job: &Job<'_>, completions: &[Completion]) -> anyhow::Result<()> {
+fn write(job: &Job<'_>, column: &str, completions: &[Completion]) -> anyhow::Result<()> {
     let mut writer = RowWriter::create(job.out)?;
     for (index, completion) in completions.iter().enumerate() {
         let (row, draw) = (&job.rows[index / job.completions], index % job.completions);
-        writer.write(&output(row, draw, completion))?;
+        writer.write(&output(row, draw, column, completion))?;
     }
     Ok(writer.finish()?)
 }
 
 /// A row of the output, such that training reads the tokens that were drawn.
-fn output(row: &PromptRow, draw: usize, completion: &Completion) -> Map<String, Value> {
+fn output(
+    row: &PromptRow,
+    draw: usize,
+    log_probs: &str,
+    completion: &Completion,
+) -> Map<String, Value> {
     let text = match &row.prompt {
         Prompt::Text(_) => json!(completion.text),
         Prompt::Messages(_) => json!([{"role": "assistant", "content": completion.text}]),
@@ -176,7 +224,7 @@ fn output(row: &PromptRow, draw: usize, completion: &Completion) -> Map<String, 
         object.insert("completion_tokens".into(), json!(completion.tokens));
     }
     if !completion.log_probs.is_empty() {
-        object.insert("ref_log_probs".into(), json!(completion.log_probs));
+        object.insert(log_probs.into(), json!(completion.log_probs));
     }
     object
 }
@@ -195,11 +243,15 @@ impl Summary {
         table.row(["model".into(), self.model.clone()]);
         table.row(["prompts".into(), self.prompts.to_string()]);
         table.row(["completions".into(), self.completions.to_string()]);
-        table.row(["tokens, mean".into(), format!("{:.1}", self.mean_tokens)]);
+        if let Some(mean) = self.mean_tokens {
+            table.row(["tokens, mean".into(), format!("{mean:.1}")]);
+        }
         table.row(["ended by themselves".into(), percent(self.stopped)]);
         table.row(["cut by a limit".into(), percent(self.cut)]);
         table.row(["time".into(), duration(self.seconds)]);
-        table.row(["tokens/s".into(), format!("{:.0}", self.tokens_per_second)]);
+        if let Some(rate) = self.tokens_per_second {
+            table.row(["tokens/s".into(), format!("{rate:.0}")]);
+        }
         table.row(["out".into(), self.out.display().to_string()]);
         table.print()
     }

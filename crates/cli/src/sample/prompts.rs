@@ -48,7 +48,7 @@ pub(crate) struct PromptRow {
 
 /// Columns that do not go along: other forms of text, and what speaks of another
 /// completion than the one that is drawn.
-const REPLACED: [&str; 12] = [
+const REPLACED: [&str; 13] = [
     "id",
     "prompt",
     "messages",
@@ -56,6 +56,7 @@ const REPLACED: [&str; 12] = [
     "completion",
     "completion_tokens",
     "ref_log_probs",
+    "model_log_probs",
     "finish",
     "draw",
     "reward",
