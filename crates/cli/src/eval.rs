@@ -4,6 +4,7 @@ mod attempt;
 mod compare;
 mod exam;
 mod list;
+mod model;
 mod results;
 mod training;
 
@@ -14,14 +15,14 @@ use iwsft_files::Journal;
 use serde_json::json;
 
 use crate::mistake::Mistake;
-use crate::model::{ModelArgs, OpenModel};
 use crate::progress::{Progress, say};
 use crate::table::print_json;
 
 use attempt::{Attempt, Forcing, Piece};
-pub(crate) use exam::{Exam, Overrides};
+use exam::{Exam, Overrides};
+use model::{ModelArgs, OpenModel};
 use results::Results;
-pub(crate) use training::{EvalSection, TrainingExam};
+pub(crate) use training::{EvalSection, TrainingExam, in_words};
 
 /// Draw answers to a benchmark's problems, grade them, and say how sure the result is.
 #[derive(Debug, clap::Args)]
@@ -56,10 +57,20 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "benchmarks")]
     problems: Option<PathBuf>,
     /// Column of --problems with what is asked.
-    #[arg(long, value_name = "COLUMN", default_value = "question", requires = "problems")]
+    #[arg(
+        long,
+        value_name = "COLUMN",
+        default_value = "question",
+        requires = "problems"
+    )]
     prompt_column: String,
     /// Column of --problems with the right answer.
-    #[arg(long, value_name = "COLUMN", default_value = "answer", requires = "problems")]
+    #[arg(
+        long,
+        value_name = "COLUMN",
+        default_value = "answer",
+        requires = "problems"
+    )]
     answer_column: String,
     /// How answers to --problems are compared: math, choice or exact.
     #[arg(long, value_name = "KIND", default_value = "math", value_parser = grader_kind, requires = "problems")]
@@ -171,8 +182,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     }
     let exams = args.exams()?;
     let out = args.out.clone().unwrap_or_default();
-    std::fs::create_dir_all(&out)
-        .map_err(|error| Mistake::new(format!("{}: cannot make the folder: {error}", out.display())))?;
+    std::fs::create_dir_all(&out).map_err(|error| {
+        Mistake::new(format!(
+            "{}: cannot make the folder: {error}",
+            out.display()
+        ))
+    })?;
     if Results::path_in(&out).exists() && !args.restart {
         return Err(Mistake::new(format!(
             "{}: holds finished results; choose another --out, or replace them with --restart",
@@ -221,17 +236,22 @@ fn evaluate(
     let mut progress = Progress::starting_at("answers", total as u64, done as u64);
     for (index, exam) in exams.iter().enumerate() {
         let generator = &mut *model.generator;
-        exam.draw(generator, model.chat, &mut attempts[index], &mut |attempt, piece, complete| {
-            let piece = piece.clone();
-            journal.append(&Entry {
-                exam: index,
-                attempt,
-                piece,
-            })?;
-            done += usize::from(complete);
-            progress.at(done as u64, || exam.name().to_owned());
-            Ok(())
-        })?;
+        exam.draw(
+            generator,
+            model.chat,
+            &mut attempts[index],
+            &mut |attempt, piece, complete| {
+                let piece = piece.clone();
+                journal.append(&Entry {
+                    exam: index,
+                    attempt,
+                    piece,
+                })?;
+                done += usize::from(complete);
+                progress.at(done as u64, || exam.name().to_owned());
+                Ok(())
+            },
+        )?;
     }
     progress.finish();
     let results = results::write(out, model, exams, &attempts)?;

@@ -1,6 +1,9 @@
 //! `iwsft`: fine-tune policies on curated data.
 
 mod bandit;
+mod embedded;
+mod endpoint;
+mod eval;
 mod generator;
 mod inspect;
 mod language;
@@ -36,6 +39,7 @@ enum Command {
     Score(score::Args),
     Inspect(inspect::Args),
     Sample(sample::Args),
+    Eval(eval::Args),
     Logits(logits::Args),
     Bandit(bandit::Args),
 }
@@ -65,6 +69,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Score(args) => score::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Sample(args) => sample::run(args),
+        Command::Eval(args) => eval::run(args),
         Command::Logits(args) => logits::run(args),
         Command::Bandit(args) => bandit::run(args),
     }

@@ -1,6 +1,9 @@
 //! Telling a user's mistake (exit status 2) from a failure (exit status 1).
 
 use iwsft_data::DataError;
+use iwsft_endpoint::EndpointError;
+use iwsft_eval::benchmark::BenchmarkError;
+use iwsft_files::JournalError;
 use iwsft_lm::LmError;
 use iwsft_objective::ObjectiveError;
 use iwsft_train::TrainError;
@@ -41,10 +44,14 @@ pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// The exit status for an error: 2 where the user's input is at fault. The
-/// outermost error that can tell does: a checkpoint that cannot be written is
-/// a failure, whatever the writer of the model's files says.
+/// The exit status for an error: 2 where the user's input is at fault, 130 where
+/// the user stopped the work. The outermost error that can tell does: a
+/// checkpoint that cannot be written is a failure, whatever the writer of the
+/// model's files says.
 pub(crate) fn exit_status(error: &anyhow::Error) -> u8 {
+    if let Some(EndpointError::Stopped) = error.downcast_ref() {
+        return 130;
+    }
     match error.chain().find_map(is_mistake) {
         Some(true) => 2,
         Some(false) | None => 1,
@@ -61,7 +68,16 @@ fn is_mistake(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
     if let Some(error) = error.downcast_ref::<LmError>() {
         return Some(!matches!(error, LmError::Io { action, .. } if *action != "read"));
     }
-    let others = error.is::<Mistake>() || error.is::<DataError>() || error.is::<ObjectiveError>();
+    if let Some(error) = error.downcast_ref::<EndpointError>() {
+        return Some(error.is_mistake());
+    }
+    if let Some(error) = error.downcast_ref::<JournalError>() {
+        return Some(!matches!(error, JournalError::Io { .. }));
+    }
+    let others = error.is::<Mistake>()
+        || error.is::<DataError>()
+        || error.is::<ObjectiveError>()
+        || error.is::<BenchmarkError>();
     others.then_some(true)
 }
 

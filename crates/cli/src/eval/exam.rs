@@ -72,7 +72,9 @@ pub(crate) fn benchmark(name: &str) -> anyhow::Result<Benchmark> {
         .map(|known| (strsim::jaro_winkler(name, known), known))
         .filter(|(similarity, _)| *similarity > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0));
-    let guess = nearest.map_or(String::new(), |(_, known)| format!("; did you mean `{known}`?"));
+    let guess = nearest.map_or(String::new(), |(_, known)| {
+        format!("; did you mean `{known}`?")
+    });
     Err(Mistake::new(format!(
         "--benchmark {name}: there is no such benchmark{guess}; there are {}, and your own as a .toml file",
         known.join(", ")
@@ -200,7 +202,10 @@ impl Exam {
         };
         for problem in &self.problems {
             add(&problem.id);
-            problem.messages.iter().for_each(|message| add(&message.content));
+            problem
+                .messages
+                .iter()
+                .for_each(|message| add(&message.content));
             add(&problem.answer);
         }
         hasher.finalize().to_hex().to_string()
@@ -337,7 +342,15 @@ mod tests {
         assert_eq!(named.unwrap(), [None, Some("a=b.jsonl".into())]);
         let alone = of(&benchmarks[..1], &["x=y.jsonl"]);
         assert_eq!(alone.unwrap(), [Some("x=y.jsonl".into())]);
-        assert!(of(&benchmarks, &["a.jsonl"]).unwrap_err().contains("NAME=FILE"));
-        assert!(of(&benchmarks[..1], &["a", "b"]).unwrap_err().contains("already"));
+        assert!(
+            of(&benchmarks, &["a.jsonl"])
+                .unwrap_err()
+                .contains("NAME=FILE")
+        );
+        assert!(
+            of(&benchmarks[..1], &["a", "b"])
+                .unwrap_err()
+                .contains("already")
+        );
     }
 }

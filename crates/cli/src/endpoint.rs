@@ -1,0 +1,253 @@
+//! Completions from a server, for the commands that draw some.
+
+#![allow(dead_code, reason = "the commands that use it come next")]
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use iwsft_endpoint::{Endpoint, Event, Notice, Query, Settings};
+use iwsft_lm::{Completion, Sampling};
+
+use crate::generator::{Generator, Prompt, Request};
+use crate::mistake::Mistake;
+use crate::progress::say;
+
+/// Least time between two messages about requests that are repeated: when a
+/// server restarts, every request in flight fails at the same time.
+const BETWEEN_RETRIES: Duration = Duration::from_secs(5);
+
+/// Where to find a server, and how hard to work it.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Completions from a server")]
+pub(crate) struct Args {
+    /// Ask this OpenAI-compatible server (vLLM, SGLang, llama.cpp, a service)
+    /// instead of a model folder.
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// The server's name for the model; not needed where it serves only one.
+    #[arg(
+        id = "server_model",
+        long = "model",
+        value_name = "NAME",
+        requires = "endpoint"
+    )]
+    model: Option<String>,
+    /// Environment variable with the server's key.
+    #[arg(
+        long,
+        value_name = "VARIABLE",
+        default_value = KEY,
+        requires = "endpoint"
+    )]
+    api_key_env: String,
+    /// Requests in flight.
+    #[arg(long, value_name = "N", default_value_t = 16, requires = "endpoint",
+          value_parser = clap::value_parser!(u64).range(1..=4096))]
+    concurrency: u64,
+    /// Most requests a minute.
+    #[arg(long, value_name = "N", requires = "endpoint", value_parser = rate)]
+    requests_per_minute: Option<f64>,
+    /// Most tokens a minute, of prompts and completions together.
+    #[arg(long, value_name = "N", requires = "endpoint", value_parser = rate)]
+    tokens_per_minute: Option<f64>,
+    /// How often a request that fails is repeated before the command ends.
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "endpoint")]
+    retries: u32,
+    /// Longest wait for one completion.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, requires = "endpoint",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
+}
+
+/// The variable that other programs read a key from, too.
+const KEY: &str = "OPENAI_API_KEY";
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(rate),
+        _ => Err("expected a number above 0".into()),
+    }
+}
+
+impl Args {
+    /// Whether a server is to be asked.
+    pub(crate) fn is_given(&self) -> bool {
+        self.endpoint.is_some()
+    }
+
+    /// Connects to the server, if one is named.
+    pub(crate) fn connect(&self) -> anyhow::Result<Option<Server>> {
+        let Some(url) = &self.endpoint else {
+            return Ok(None);
+        };
+        let endpoint = Endpoint::connect(Settings {
+            url: url.clone(),
+            model: self.model.clone(),
+            api_key: self.key()?,
+            concurrency: self.concurrency as usize,
+            requests_per_minute: self.requests_per_minute,
+            tokens_per_minute: self.tokens_per_minute,
+            retries: self.retries,
+            timeout: Duration::from_secs(self.timeout),
+        })?;
+        say(&format!(
+            "asking {} at {}",
+            endpoint.model(),
+            endpoint.address()
+        ));
+        Ok(Some(Server { endpoint }))
+    }
+
+    fn key(&self) -> anyhow::Result<Option<String>> {
+        let variable = &self.api_key_env;
+        match std::env::var(variable) {
+            Ok(key) if key.is_empty() => Ok(None),
+            Ok(key) if key.chars().all(|c| c.is_ascii_graphic()) => Ok(Some(key)),
+            Err(std::env::VarError::NotPresent) if variable == KEY => Ok(None),
+            Err(std::env::VarError::NotPresent) => {
+                let message = format!("--api-key-env {variable}: the variable is not set");
+                Err(Mistake::new(message).into())
+            }
+            // Not repeated: it is a secret.
+            _ => {
+                let message = format!(
+                    "{variable}: a key has only visible ASCII characters; \
+                     is there a line break or a blank in the variable?"
+                );
+                Err(Mistake::new(message).into())
+            }
+        }
+    }
+}
+
+/// A model behind a server.
+pub(crate) struct Server {
+    endpoint: Endpoint,
+}
+
+impl Server {
+    /// Why log-probabilities from this server, which are the model's own, are
+    /// not those of the distribution that completions are drawn from; `None`
+    /// where they are.
+    pub(crate) fn differs_from_model(&self, sampling: &Sampling) -> Option<&'static str> {
+        if sampling.temperature != 1.0 {
+            return Some("the temperature is not 1");
+        }
+        if sampling.top_p < 1.0 || sampling.top_k.is_some() || sampling.min_p > 0.0 {
+            return Some("top-p, top-k or min-p is set");
+        }
+        let told = self.endpoint.takes_truncation();
+        (!told).then_some("the server cannot be told not to truncate")
+    }
+}
+
+impl Generator for Server {
+    fn name(&self) -> String {
+        self.endpoint.model().into()
+    }
+
+    fn complete(
+        &mut self,
+        requests: &[Request],
+        sampling: &Sampling,
+        on_completion: &mut dyn FnMut(usize, Completion) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let queries: Vec<Query> = requests.iter().map(query).collect();
+        let mut told: Option<Instant> = None;
+        self.endpoint
+            .complete(&queries, sampling, stop()?, |event| match event {
+                Event::Completion { index, completion } => on_completion(index, completion),
+                Event::Notice(notice) => {
+                    let recently = told.is_some_and(|at| at.elapsed() < BETWEEN_RETRIES);
+                    if !matches!(notice, Notice::Retry { .. }) {
+                        say(&notice.to_string());
+                    } else if !recently {
+                        say(&notice.to_string());
+                        told = Some(Instant::now());
+                    }
+                    Ok(())
+                }
+            })
+    }
+}
+
+fn query(request: &Request) -> Query {
+    Query {
+        prompt: match &request.prompt {
+            Prompt::Text(text) => iwsft_endpoint::Prompt::Text(text.clone()),
+            Prompt::Messages(messages) => iwsft_endpoint::Prompt::Messages(messages.clone()),
+        },
+        prefix: request.prefix.clone(),
+        draw: request.draw,
+    }
+}
+
+/// Set by Ctrl-C or SIGTERM, from the first call on.
+fn stop() -> anyhow::Result<&'static AtomicBool> {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    static HANDLED: OnceLock<()> = OnceLock::new();
+    if HANDLED.set(()).is_ok() {
+        ctrlc::set_handler(|| {
+            if STOP.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+            say("waiting for the requests in flight; press Ctrl-C again to stop at once");
+        })?;
+    }
+    Ok(&STOP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, clap::Parser)]
+    struct Command {
+        model: Option<String>,
+        #[command(flatten)]
+        server: Args,
+    }
+
+    #[test]
+    fn the_servers_model_and_a_folder_are_different_arguments() {
+        let command = |line: &str| Command::try_parse_from(line.split(' '));
+        let asked = command("x --endpoint http://h/v1 --model m --concurrency 3").unwrap();
+        assert!(asked.model.is_none() && asked.server.is_given());
+        assert_eq!(asked.server.model.as_deref(), Some("m"));
+        let folder = command("x folder").unwrap();
+        assert!(folder.server.connect().unwrap().is_none());
+    }
+
+    #[test]
+    fn options_of_a_server_need_a_server_and_sensible_values() {
+        let refused = |line: &str| {
+            Command::try_parse_from(line.split(' '))
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(refused("x folder --concurrency 3").contains("--endpoint"));
+        assert!(refused("x folder --model m").contains("--endpoint"));
+        for option in [
+            "--concurrency 0",
+            "--timeout 0",
+            "--requests-per-minute 0",
+            "--tokens-per-minute nan",
+        ] {
+            let said = refused(&format!("x --endpoint http://h/v1 {option}"));
+            assert!(said.contains("invalid value"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_named_must_be_there() {
+        let line = "x --endpoint http://h/v1 --api-key-env IWSFT_NO_SUCH_VARIABLE";
+        let command = Command::try_parse_from(line.split(' ')).unwrap();
+        let error = command.server.connect().err().unwrap();
+        assert!(
+            error.to_string().contains("IWSFT_NO_SUCH_VARIABLE"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! What can go wrong between this program and a server.
+
+use std::time::Duration;
+
+/// An error of this crate. Every message names the address, what happened and
+/// what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EndpointError {
+    /// The address cannot be one of a server.
+    #[error("{url}: {reason}; expected an address like http://localhost:8000/v1")]
+    Address {
+        /// As it was given.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nothing answers at the address.
+    #[error(
+        "{url}: no answer: {reason}; is the server running, and is this its address and port? \
+         Many take minutes to load a model: wait until it says that it is ready"
+    )]
+    Unreachable {
+        /// What was asked for.
+        url: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// The server does not do what it is asked to.
+    #[error("{url}: the server answered {status}: {message}{remedy}")]
+    Refused {
+        /// What was asked for.
+        url: String,
+        /// HTTP status.
+        status: u16,
+        /// The server's own words.
+        message: String,
+        /// What to do, with what separates it from the message; may be empty.
+        remedy: String,
+    },
+    /// No model was named, and the server does not serve exactly one.
+    #[error("{url}: {reason}; name one with --model")]
+    NoModel {
+        /// Where the server lists its models.
+        url: String,
+        /// What it serves.
+        reason: String,
+    },
+    /// The answer is not one of this protocol.
+    #[error("{url}: not an answer that can be used: {reason}")]
+    Answer {
+        /// What was asked for.
+        url: String,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+    /// The server asks for more patience than makes sense within one command.
+    #[error(
+        "{url}: {reason}; the server asks to wait for {} s. Run the same command again after that: \
+         it goes on where it stopped", wait.as_secs()
+    )]
+    ComeBackLater {
+        /// What was asked for.
+        url: String,
+        /// What it answered.
+        reason: String,
+        /// How long it asks to wait.
+        wait: Duration,
+    },
+    /// Asking again did not help.
+    #[error(
+        "{url}: {reason} (asked {attempts} times). When the server is well again, run the same \
+         command: it goes on where it stopped. --retries asks more often, --concurrency with a \
+         smaller number asks more gently"
+    )]
+    GaveUp {
+        /// What was asked for.
+        url: String,
+        /// Why the last attempt failed.
+        reason: String,
+        /// Attempts in all.
+        attempts: u32,
+    },
+    /// The caller asked to stop before everything was complete.
+    #[error("stopped before all completions were there")]
+    Stopped,
+}
+
+impl EndpointError {
+    /// Whether the user can put it right, rather than whoever runs the server.
+    pub fn is_mistake(&self) -> bool {
+        match self {
+            Self::Address { .. }
+            | Self::Unreachable { .. }
+            | Self::NoModel { .. }
+            | Self::Answer { .. } => true,
+            Self::Refused { status, .. } => *status < 500,
+            Self::ComeBackLater { .. } | Self::GaveUp { .. } | Self::Stopped => false,
+        }
+    }
+}
