@@ -1,7 +1,5 @@
 //! Where completions come from: a model in this process, or a server.
 
-#![allow(dead_code, reason = "the commands that use it come next")]
-
 use iwsft_lm::{Completion, Sampling};
 use serde_json::Value;
 

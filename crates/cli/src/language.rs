@@ -14,6 +14,7 @@ use iwsft_lm::{
 };
 use iwsft_objective::{Objective, Quality};
 use iwsft_train::{PolicyFiles, ReferenceKey, SourceError, Trajectories};
+use serde_json::Value;
 
 use crate::mistake::Mistake;
 use crate::recipe::{DataSection, EndToken, Files, ModelSection};
@@ -112,23 +113,42 @@ impl ModelFolder {
         }
     }
 
+    /// Tokens of a plain prompt, as at inference.
+    pub(crate) fn encode_prompt(&self, prompt: &str) -> Result<Vec<u32>, LmError> {
+        mask::encode_prompt(&self.tokenizer, prompt)
+    }
+
+    /// Tokens of a conversation up to where the assistant begins to answer.
+    pub(crate) fn encode_chat_prompt(&self, messages: &[Value]) -> Result<Vec<u32>, LmError> {
+        let text = self.template()?.render(messages, true, &self.render)?;
+        self.tokenizer.encode(&text, false)
+    }
+
+    fn template(&self) -> Result<&ChatTemplate, LmError> {
+        self.template
+            .as_ref()
+            .ok_or_else(|| LmError::NoChatTemplate {
+                folder: self.path.clone(),
+            })
+    }
+
     fn encode_turns(
         &self,
         row: &Row,
         turns: impl IntoIterator<Item = Turn>,
     ) -> Result<Masked, LmError> {
         let (messages, weights): (Vec<_>, Vec<_>) = turns.into_iter().unzip();
-        let template = self
-            .template
-            .as_ref()
-            .ok_or_else(|| LmError::NoChatTemplate {
-                folder: self.path.clone(),
-            })?;
         let options = RenderOptions {
             tools: row.tools.clone(),
             ..self.render.clone()
         };
-        mask::encode_messages(&self.tokenizer, template, &messages, &weights, &options)
+        mask::encode_messages(
+            &self.tokenizer,
+            self.template()?,
+            &messages,
+            &weights,
+            &options,
+        )
     }
 
     /// Reads, encodes and filters files.
@@ -184,7 +204,7 @@ impl ModelFolder {
 }
 
 /// A message as the template takes it, and the weight of its loss.
-type Turn = (serde_json::Value, Option<f32>);
+type Turn = (Value, Option<f32>);
 
 fn of_messages(messages: &[Message]) -> Vec<Turn> {
     messages

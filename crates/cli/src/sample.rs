@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use iwsft_lm::{MemoryPlan, RenderOptions};
+use iwsft_lm::{Room, Sampling, Tokenizer};
 use serde_json::json;
 
-use crate::language::ModelFolder;
-use crate::mistake::Mistake;
+use crate::embedded::Embedded;
+use crate::generator::{Prompt, Request};
 use crate::table::print_json;
 
 /// Continue a prompt with the likeliest tokens.
@@ -33,60 +33,44 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let folder = ModelFolder::open(&args.model, None)?;
-    let prompt = if args.chat {
-        let template = folder.template.as_ref().ok_or_else(|| {
-            Mistake::new(format!(
-                "{}: the model has no chat template",
-                args.model.display()
-            ))
-        })?;
-        let messages = [json!({"role": "user", "content": args.prompt})];
-        let text = template.render(&messages, true, &RenderOptions::default())?;
-        folder.tokenizer.encode(&text, false)?
-    } else {
-        folder.tokenizer.encode(&args.prompt, true)?
+    let mut model = Embedded::open(&args.model, None, Room::default())?;
+    let request = Request {
+        prompt: match args.chat {
+            true => Prompt::Messages(vec![json!({"role": "user", "content": args.prompt})]),
+            false => Prompt::Text(args.prompt.clone()),
+        },
+        prefix: String::new(),
+        draw: 0,
     };
-    if prompt.is_empty() {
-        return Err(Mistake::new("--prompt has no tokens; give some text").into());
-    }
-    let room = folder.config.max_position.saturating_sub(prompt.len());
-    if room == 0 {
-        let (found, most) = (prompt.len(), folder.config.max_position);
-        let message = format!("--prompt has {found} tokens; the model has room for {most}");
-        return Err(Mistake::new(message).into());
-    }
-    let (mut model, parameters) = folder.load(MemoryPlan::default())?;
-    let (limit, stop) = (args.max_tokens.min(room), folder.tokenizer.end_tokens());
-    let mut shown = Stream::default();
-    let mut result = Ok(());
-    let generated = model.generate_greedily(&parameters, &prompt, limit, stop, |token| {
-        if !args.json && result.is_ok() {
-            result = shown.push(&folder, token);
-        }
-    });
-    result?;
+    let request = model.tokens(&request)?;
+    let sampling = Sampling {
+        temperature: 0.0,
+        max_tokens: args.max_tokens,
+        ..Sampling::default()
+    };
+    let mut shown = Shown::default();
+    let tokenizer = model.folder.tokenizer.clone();
+    let completion = model.stream(request, &sampling, |tokens| match args.json {
+        true => Ok(()),
+        false => shown.show(&tokenizer, tokens),
+    })?;
     if args.json {
-        let text = folder.tokenizer.decode(&generated, false)?;
         return print_json(
-            &json!({"prompt": args.prompt, "completion": text, "tokens": generated}),
+            &json!({"prompt": args.prompt, "completion": completion.text, "tokens": completion.tokens}),
         );
     }
-    writeln!(std::io::stdout().lock())?;
-    Ok(())
+    shown.rest(&completion.text)
 }
 
 /// Prints text as it grows; a character may take several tokens.
 #[derive(Default)]
-struct Stream {
-    tokens: Vec<u32>,
+struct Shown {
     printed: usize,
 }
 
-impl Stream {
-    fn push(&mut self, folder: &ModelFolder, token: u32) -> anyhow::Result<()> {
-        self.tokens.push(token);
-        let text = folder.tokenizer.decode(&self.tokens, false)?;
+impl Shown {
+    fn show(&mut self, tokenizer: &Tokenizer, tokens: &[u32]) -> anyhow::Result<()> {
+        let text = tokenizer.decode(tokens, false)?;
         if !text.ends_with('\u{FFFD}')
             && let Some(new) = text.get(self.printed..)
         {
@@ -96,5 +80,10 @@ impl Stream {
             self.printed = text.len();
         }
         Ok(())
+    }
+
+    fn rest(&self, text: &str) -> anyhow::Result<()> {
+        let rest = text.get(self.printed..).unwrap_or_default();
+        Ok(writeln!(std::io::stdout().lock(), "{rest}")?)
     }
 }

@@ -5,6 +5,7 @@ use std::f64::consts::PI;
 
 use iwsft_engine::Tensor;
 use iwsft_engine::ops::attention::{self, Heads};
+use iwsft_engine::ops::cached_attention::{self, KeyValueCache, Place};
 use iwsft_engine::ops::log_prob::{self, LogProbBuffer};
 use iwsft_engine::ops::rotary::{self, RotaryTable};
 use iwsft_engine::ops::{embedding, head_norm, linear, rms_norm, rows, swiglu};
@@ -477,34 +478,58 @@ fn check_attention(
 }
 
 #[test]
-fn attention_to_a_cache_is_the_last_row() {
-    for window in [None, Some(4)] {
-        let n = 9;
-        let qkv = tensor(&noise(n * HEADS.row(), 25));
-        let attended = HEADS.queries * HEADS.width;
+fn attention_to_a_cache_is_the_same_attention_however_the_rows_come() {
+    const N: usize = 150;
+    let attended = HEADS.queries * HEADS.width;
+    let qkv = tensor(&noise(N * HEADS.row(), 25));
+    for window in [None, Some(4), Some(100)] {
         let (mut all, mut log_sum) = (
-            Tensor::zeros(n * attended),
-            Tensor::zeros(n * HEADS.queries),
+            Tensor::zeros(N * attended),
+            Tensor::zeros(N * HEADS.queries),
         );
         attention::forward(
             qkv.all(),
-            &[0, n],
+            &[0, N],
             HEADS,
             window,
             all.all_mut(),
             log_sum.all_mut(),
         );
-        let columns = 2 * HEADS.keys * HEADS.width;
-        let mut cache = Tensor::zeros(n * columns);
-        rows::copy_columns(qkv.all(), HEADS.row(), attended, cache.all_mut(), columns);
-        let mut last = Tensor::zeros(attended);
-        let query = qkv.view((n - 1) * HEADS.row()..n * HEADS.row());
-        attention::cached(query, cache.all(), HEADS, window, last.all_mut());
-        let expected: Vec<f64> = all.to_host()[(n - 1) * attended..]
-            .iter()
-            .map(|&x| f64::from(x))
-            .collect();
-        assert_close("out", &last.to_host(), &expected, 1e-6);
+        let expected: Vec<f64> = all.to_host().into_iter().map(f64::from).collect();
+        let mut of_pieces = Vec::new();
+        for piece in [1, 7, N] {
+            let mut cache = KeyValueCache::new(HEADS, 3, N);
+            let mut out = Tensor::zeros(N * attended);
+            for first in (0..N).step_by(piece) {
+                let end = N.min(first + piece);
+                let places: Vec<Place> = (first as u32..end as u32)
+                    .map(|position| Place { slot: 1, position })
+                    .collect();
+                cached_attention::forward(
+                    qkv.view(first * HEADS.row()..end * HEADS.row()),
+                    &places,
+                    &mut cache,
+                    window,
+                    out.view_mut(first * attended..end * attended),
+                );
+                // Another slot goes on from here with the same last row.
+                if end == N {
+                    cache.copy(1, 2, N - 1);
+                    let mut last = Tensor::zeros(attended);
+                    let place = Place {
+                        slot: 2,
+                        position: N as u32 - 1,
+                    };
+                    let row = qkv.view((N - 1) * HEADS.row()..N * HEADS.row());
+                    cached_attention::forward(row, &[place], &mut cache, window, last.all_mut());
+                    assert_eq!(last.to_host(), out.to_host()[(N - 1) * attended..]);
+                }
+            }
+            assert_close("out", &out.to_host(), &expected, 1e-6);
+            of_pieces.push(out.to_host());
+        }
+        assert_eq!(of_pieces[0], of_pieces[1], "window {window:?}");
+        assert_eq!(of_pieces[0], of_pieces[2], "window {window:?}");
     }
 }
 

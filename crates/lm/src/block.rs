@@ -17,20 +17,20 @@ use crate::memory::{BlockActivations, Scratch};
 /// matrix product serves are one range.
 #[derive(Debug, Clone)]
 pub(crate) struct BlockRanges {
-    attention_norm: Range<usize>,
+    pub(crate) attention_norm: Range<usize>,
     /// `[(h + 2k) e, d]`.
-    qkv: Range<usize>,
+    pub(crate) qkv: Range<usize>,
     /// `[(h + 2k) e]`.
-    qkv_bias: Option<Range<usize>>,
+    pub(crate) qkv_bias: Option<Range<usize>>,
     /// `[2e]`: query norm, key norm.
-    head_norms: Option<Range<usize>>,
+    pub(crate) head_norms: Option<Range<usize>>,
     /// `[d, h e]`.
-    output: Range<usize>,
-    mlp_norm: Range<usize>,
+    pub(crate) output: Range<usize>,
+    pub(crate) mlp_norm: Range<usize>,
     /// `[2f, d]`.
-    gate_up: Range<usize>,
+    pub(crate) gate_up: Range<usize>,
     /// `[d, f]`.
-    down: Range<usize>,
+    pub(crate) down: Range<usize>,
 }
 
 impl BlockRanges {
@@ -61,22 +61,6 @@ impl BlockRanges {
             down: one("mlp.down_proj.weight"),
         }
     }
-}
-
-/// What the tokens of a micro-batch attend to.
-pub(crate) enum Context<'a> {
-    /// Their own packed sequences.
-    Packed { cu_seqlens: &'a [usize] },
-    /// The packed sequence of a prompt, whose keys and values go into `cache`.
-    Prompt {
-        cu_seqlens: &'a [usize],
-        cache: &'a mut Tensor,
-    },
-    /// One token, to everything in `cache`, which it joins as row `position`.
-    Cached {
-        cache: &'a mut Tensor,
-        position: usize,
-    },
 }
 
 /// One block of a model, with what it needs for a micro-batch.
@@ -119,7 +103,7 @@ impl Block<'_> {
     pub(crate) fn forward(
         &self,
         input: View<'_>,
-        context: Context<'_>,
+        cu_seqlens: &[usize],
         kept: &mut BlockActivations,
         scratch: &mut Scratch,
         output: Option<ViewMut<'_>>,
@@ -159,8 +143,14 @@ impl Block<'_> {
             self.table,
             heads,
         );
-        self.attend(context, kept);
-
+        attention::forward(
+            kept.qkv.view(0..n * heads.row()),
+            cu_seqlens,
+            heads,
+            self.config.sliding_window,
+            kept.attention.view_mut(0..n * heads.queries * heads.width),
+            kept.log_sum.view_mut(0..n * heads.queries),
+        );
         rows::copy(input, kept.middle.view_mut(0..n * d));
         linear::forward(
             kept.attention.view(0..n * heads.queries * heads.width),
@@ -200,33 +190,6 @@ impl Block<'_> {
             sizes.down,
             true,
         );
-    }
-
-    fn attend(&self, context: Context<'_>, kept: &mut BlockActivations) {
-        let Sizes { n, heads, .. } = self.sizes();
-        let window = self.config.sliding_window;
-        let qkv = kept.qkv.view(0..n * heads.row());
-        let mut out = kept.attention.view_mut(0..n * heads.queries * heads.width);
-        let columns = 2 * heads.keys * heads.width;
-        let first = heads.queries * heads.width;
-        match context {
-            Context::Packed { cu_seqlens } => {
-                let log_sum = kept.log_sum.view_mut(0..n * heads.queries);
-                attention::forward(qkv, cu_seqlens, heads, window, out, log_sum);
-            }
-            Context::Prompt { cu_seqlens, cache } => {
-                let log_sum = kept.log_sum.view_mut(0..n * heads.queries);
-                attention::forward(qkv, cu_seqlens, heads, window, out.reborrow(), log_sum);
-                let cache = cache.view_mut(0..n * columns);
-                rows::copy_columns(qkv, heads.row(), first, cache, columns);
-            }
-            Context::Cached { cache, position } => {
-                let row = cache.view_mut(position * columns..(position + 1) * columns);
-                rows::copy_columns(qkv, heads.row(), first, row, columns);
-                let cache = cache.view(0..(position + 1) * columns);
-                attention::cached(qkv, cache, heads, window, out);
-            }
-        }
     }
 
     /// Turns `dresidual [n, d]` from the gradient of the block's output into

@@ -222,4 +222,27 @@ pub enum LmError {
         /// Why.
         reason: String,
     },
+    /// A sampling setting makes no sense.
+    #[error("`{key}` is {found}, but it must be {expected}")]
+    Sampling {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A prompt is empty or leaves no room for a completion.
+    #[error(
+        "the prompt has {found} tokens; it needs at least 1 and fewer than the {context} that the model has room for"
+    )]
+    PromptLength {
+        /// Tokens of the prompt.
+        found: usize,
+        /// Tokens of the model's context.
+        context: usize,
+    },
+    /// The model computed NaN or infinity.
+    #[error("the model's logits are not finite: its weights are damaged, or too large for 32 bits")]
+    LogitsNotFinite,
 }

@@ -1,158 +1,366 @@
-//! Continuing a text token by token with a key/value cache.
+//! Drawing completions, many at a time.
+//!
+//! A fixed number of slots each hold one sequence. A step takes up the last token
+//! of every sequence and a share of the prompts that came new, and draws one token
+//! for each sequence whose prompt is through. A completion that ends frees its
+//! slot for the next request at once, so that short ones do not wait for long ones.
+//!
+//! What is drawn depends on the model, the prompt, the draw and the seed alone:
+//! each completion has random numbers of its own, and a row of a step has the same
+//! bits whatever else is in the step. For the same reason the beginning that a
+//! prompt shares with what a slot has seen can be copied instead of computed.
 
-use iwsft_engine::Tensor;
-use iwsft_engine::ops::embedding;
+use std::sync::Arc;
 
-use crate::LanguageModel;
-use crate::block::{Block, Context};
-use crate::model::neighbours;
+use iwsft_engine::ops::cached_attention::Place;
+use iwsft_engine::ops::draw::Drawn;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// Keys and values of one growing sequence.
-#[derive(Debug)]
-pub struct Session {
-    /// `[layers][capacity, 2 k e]`.
-    caches: Vec<Tensor>,
-    capacity: usize,
-    /// Tokens seen so far.
-    length: usize,
+use crate::decoder::{Decoder, Rows};
+use crate::error::LmError;
+use crate::sampling::{Completion, Finish, Sampling};
+use crate::stop::StopTexts;
+use crate::tokenizer::Tokenizer;
+
+/// Most tokens of prompts in one step, beside one token of each sequence.
+const PROMPT_TOKENS: usize = 512;
+
+/// A prompt to continue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRequest {
+    /// The prompt, at least one token.
+    pub prompt: Arc<[u32]>,
+    /// Which of several completions of this prompt it is.
+    pub draw: u64,
 }
 
-impl Session {
-    /// Room for `capacity` tokens of `model`.
-    pub fn new(model: &LanguageModel, capacity: usize) -> Self {
-        let config = model.config();
-        let columns = 2 * config.kv_heads * config.head_dim;
+/// How many sequences are in work at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Most sequences.
+    pub slots: usize,
+    /// Most bytes of keys and values, counted as if every sequence grew to its
+    /// limit; one sequence always fits.
+    pub cache_bytes: usize,
+}
+
+impl Default for Room {
+    /// 256 sequences in 4 GiB.
+    fn default() -> Self {
         Self {
-            caches: (0..config.layers)
-                .map(|_| Tensor::zeros(capacity * columns))
-                .collect(),
-            capacity,
-            length: 0,
+            slots: 256,
+            cache_bytes: 4 << 30,
         }
-    }
-
-    /// Number of tokens seen.
-    pub fn length(&self) -> usize {
-        self.length
-    }
-
-    /// Number of tokens there is room for.
-    pub fn capacity(&self) -> usize {
-        self.capacity
     }
 }
 
-impl LanguageModel {
-    /// Appends `tokens` to `session` and returns the logits `[v]` of the token
-    /// that follows them.
+/// Completions in the making. Call [`Generation::step`] until it returns `false`.
+#[derive(Debug)]
+pub struct Generation<'a> {
+    decoder: &'a mut Decoder,
+    tokenizer: &'a Tokenizer,
+    sampling: &'a Sampling,
+    requests: &'a [TokenRequest],
+    /// The next request that no slot has taken.
+    next: usize,
+    slots: Vec<Slot<'a>>,
+    /// Completions that [`Generation::finished`] has not handed out.
+    finished: Vec<(usize, Completion)>,
+    rows: Rows,
+    /// `[s]`: slots that a token is drawn for.
+    drawing: Vec<usize>,
+    uniform: Vec<f64>,
+    drawn: Vec<Drawn>,
+}
+
+/// Room for one sequence. When its completion is done the tokens stay, for a
+/// prompt that begins with them.
+#[derive(Debug, Default)]
+struct Slot<'a> {
+    /// Prompt and what was drawn.
+    tokens: Vec<u32>,
+    /// Tokens whose keys and values are in the cache.
+    taken_up: usize,
+    work: Option<Work<'a>>,
+}
+
+/// A completion in the making.
+#[derive(Debug)]
+struct Work<'a> {
+    request: usize,
+    /// Tokens of the prompt.
+    prompt: usize,
+    /// Most tokens to draw.
+    limit: usize,
+    log_probs: Vec<f32>,
+    random: ChaCha8Rng,
+    stop: StopTexts<'a>,
+    /// The slot to copy so many tokens from once it has taken them up.
+    waits_for: Option<(usize, usize)>,
+}
+
+impl<'a> Generation<'a> {
+    /// Begins to draw a completion for each of the `requests`.
     ///
-    /// # Panics
-    /// If there are no tokens, or more than the session has room for.
-    pub fn extend(
-        &mut self,
-        parameters: &Tensor,
-        session: &mut Session,
-        tokens: &[u32],
-    ) -> Vec<f32> {
-        assert!(!tokens.is_empty(), "nothing to extend a session with");
-        assert!(
-            session.length + tokens.len() <= session.capacity,
-            "{} tokens do not fit behind {} of {}",
-            tokens.len(),
-            session.length,
-            session.capacity
-        );
-        if session.length == 0 {
-            self.run(parameters, session, tokens)
-        } else {
-            tokens.iter().fold(Vec::new(), |_, &token| {
-                self.run(parameters, session, &[token])
-            })
+    /// # Errors
+    /// If `sampling` makes no sense, or a prompt is empty or fills the model's
+    /// context.
+    pub fn new(
+        decoder: &'a mut Decoder,
+        tokenizer: &'a Tokenizer,
+        requests: &'a [TokenRequest],
+        sampling: &'a Sampling,
+        room: Room,
+    ) -> Result<Self, LmError> {
+        sampling.check()?;
+        let context = decoder.config().max_position;
+        let mut capacity = 1;
+        for request in requests {
+            check_prompt(&request.prompt, context)?;
+            capacity = capacity.max(request.prompt.len() + sampling.max_tokens);
         }
+        let capacity = capacity.min(context);
+        let fitting = room.cache_bytes / decoder.cache_bytes(capacity).max(1);
+        let slots = room.slots.min(fitting).min(requests.len()).max(1);
+        decoder.make_room(slots, capacity);
+        Ok(Self {
+            decoder,
+            tokenizer,
+            sampling,
+            requests,
+            next: 0,
+            slots: (0..slots).map(|_| Slot::default()).collect(),
+            finished: Vec::new(),
+            rows: Rows::default(),
+            drawing: Vec::new(),
+            uniform: Vec::new(),
+            drawn: Vec::new(),
+        })
     }
 
-    /// A whole prompt into an empty session, or one token into any.
-    fn run(&mut self, parameters: &Tensor, session: &mut Session, tokens: &[u32]) -> Vec<f32> {
-        let (n, d, start) = (tokens.len(), self.config.hidden_size, session.length);
-        self.memory.reserve_forward(&self.config, [n, 0], 1, 1);
-        self.table.extend_to(session.capacity);
-        let positions: Vec<u32> = (start as u32..(start + n) as u32).collect();
-        let cu_seqlens = [0, n];
-        let memory = &mut self.memory;
-        let table = parameters.view(self.ranges.embedding.clone());
-        embedding::forward(tokens, table, memory.residual[0].view_mut(0..n * d), d);
-        for (layer, ranges) in self.ranges.blocks.iter().enumerate() {
-            let block = Block {
-                config: &self.config,
-                ranges,
-                parameters,
-                table: &self.table,
-                positions: &positions,
-            };
-            let cache = &mut session.caches[layer];
-            let context = if start == 0 {
-                Context::Prompt {
-                    cu_seqlens: &cu_seqlens,
-                    cache,
-                }
-            } else {
-                Context::Cached {
-                    cache,
-                    position: start,
-                }
-            };
-            let [input, output] = neighbours(&mut memory.residual[..2], layer % 2);
-            block.forward(
-                input.view(0..n * d),
-                context,
-                &mut memory.blocks[0],
-                &mut memory.scratch,
-                Some(output.view_mut(0..n * d)),
-            );
+    /// Draws a token for every sequence whose prompt is through. `false` once
+    /// there is nothing left to do.
+    ///
+    /// # Errors
+    /// If the model's logits are not finite or a completion cannot be decoded.
+    pub fn step(&mut self) -> Result<bool, LmError> {
+        self.copy_what_was_waited_for();
+        self.fill_slots();
+        self.gather();
+        if self.rows.tokens.is_empty() {
+            return Ok(false);
         }
-        session.length += n;
-        let residual = &self.memory.residual[self.config.layers % 2];
-        let last = Tensor::from_vec(residual.view((n - 1) * d..n * d).to_host());
-        self.logits_of(parameters, &last)
+        let truncation = self.sampling.truncation();
+        self.drawn.clear();
+        self.drawn.resize(self.drawing.len(), Drawn::default());
+        self.decoder
+            .step(&self.rows, &truncation, &self.uniform, &mut self.drawn);
+        for row in 0..self.drawing.len() {
+            self.take(self.drawing[row], self.drawn[row])?;
+        }
+        Ok(true)
     }
 
-    /// Continues `prompt` with the likeliest token each time, until one of
-    /// `stop` (which is returned too) or `limit` tokens.
-    ///
-    /// # Panics
-    /// If the prompt is empty.
-    pub fn generate_greedily(
-        &mut self,
-        parameters: &Tensor,
-        prompt: &[u32],
-        limit: usize,
-        stop: &[u32],
-        mut on_token: impl FnMut(u32),
-    ) -> Vec<u32> {
-        let mut session = Session::new(self, prompt.len() + limit);
-        let mut generated = Vec::new();
-        let mut next = prompt.to_vec();
-        while generated.len() < limit {
-            let logits = self.extend(parameters, &mut session, &next);
-            let token = likeliest(&logits);
-            generated.push(token);
-            on_token(token);
-            if stop.contains(&token) {
-                break;
+    /// Hands out the completions that ended since the last call, each with its
+    /// request's index.
+    pub fn finished(&mut self) -> std::vec::Drain<'_, (usize, Completion)> {
+        self.finished.drain(..)
+    }
+
+    /// What has been drawn so far for a request that is in work.
+    pub fn drawn(&self, request: usize) -> &[u32] {
+        let of = |slot: &&Slot<'_>| slot.work.as_ref().is_some_and(|w| w.request == request);
+        let slot = self.slots.iter().find(of);
+        slot.map_or(&[], |slot| {
+            let prompt = slot.work.as_ref().map_or(0, |work| work.prompt);
+            &slot.tokens[prompt..]
+        })
+    }
+
+    fn copy_what_was_waited_for(&mut self) {
+        for slot in 0..self.slots.len() {
+            let work = self.slots[slot].work.as_ref();
+            if let Some((from, tokens)) = work.and_then(|work| work.waits_for)
+                && self.slots[from].taken_up >= tokens
+            {
+                self.copy(from, slot, tokens);
             }
-            next = vec![token];
         }
-        generated
+    }
+
+    fn copy(&mut self, from: usize, to: usize, tokens: usize) {
+        if from != to {
+            self.decoder.copy(from, to, tokens);
+        }
+        let slot = &mut self.slots[to];
+        slot.taken_up = tokens;
+        if let Some(work) = &mut slot.work {
+            work.waits_for = None;
+        }
+    }
+
+    /// Gives free slots the next requests.
+    fn fill_slots(&mut self) {
+        while self.next < self.requests.len() {
+            let prompt = &self.requests[self.next].prompt;
+            // The longest beginning that some slot has, and the free slot whose
+            // own is longest; where they are equal nothing needs to be copied.
+            let (mut source, mut target) = ((0, 0), None);
+            for (index, slot) in self.slots.iter().enumerate() {
+                let shared = slot.shares(prompt);
+                if shared > source.1 {
+                    source = (index, shared);
+                }
+                if slot.work.is_none() && target.is_none_or(|(_, own)| shared > own) {
+                    target = Some((index, shared));
+                }
+            }
+            let Some((target, own)) = target else { return };
+            let (source, shared) = if own < source.1 {
+                source
+            } else {
+                (target, own)
+            };
+            self.begin(target, source, shared);
+        }
+    }
+
+    /// Begins the next request in slot `target` with `shared` tokens of `source`.
+    fn begin(&mut self, target: usize, source: usize, shared: usize) {
+        let request = &self.requests[self.next];
+        let room = self.decoder.config().max_position - request.prompt.len();
+        let work = Work {
+            request: self.next,
+            prompt: request.prompt.len(),
+            limit: self.sampling.max_tokens.min(room),
+            log_probs: Vec::new(),
+            random: random_numbers(self.sampling.seed, request),
+            stop: StopTexts::new(&self.sampling.stop),
+            waits_for: Some((source, shared)),
+        };
+        self.next += 1;
+        let there = self.slots[source].taken_up >= shared;
+        let slot = &mut self.slots[target];
+        slot.tokens.clear();
+        slot.tokens.extend_from_slice(&request.prompt);
+        slot.taken_up = 0;
+        slot.work = Some(work);
+        if there {
+            self.copy(source, target, shared);
+        }
+    }
+
+    /// The rows of the next step.
+    fn gather(&mut self) {
+        let Rows {
+            tokens,
+            places,
+            continued,
+        } = &mut self.rows;
+        tokens.clear();
+        places.clear();
+        continued.clear();
+        self.drawing.clear();
+        self.uniform.clear();
+        let mut of_prompts = PROMPT_TOKENS;
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            let Some(work) = &mut slot.work else { continue };
+            if work.waits_for.is_some() {
+                continue;
+            }
+            let mut taken = slot.tokens.len() - slot.taken_up;
+            if taken > 1 {
+                taken = taken.min(of_prompts);
+                of_prompts -= taken;
+            }
+            let now = slot.taken_up..slot.taken_up + taken;
+            tokens.extend_from_slice(&slot.tokens[now.clone()]);
+            places.extend(now.clone().map(|position| Place {
+                slot: index as u32,
+                position: position as u32,
+            }));
+            slot.taken_up = now.end;
+            if slot.taken_up == slot.tokens.len() {
+                continued.push(tokens.len() as u32 - 1);
+                self.drawing.push(index);
+                self.uniform.push(uniform(&mut work.random));
+            }
+        }
+    }
+
+    /// Adds a token to the sequence of a slot, and ends it if that is due.
+    fn take(&mut self, slot: usize, drawn: Drawn) -> Result<(), LmError> {
+        let (tokenizer, sampling) = (self.tokenizer, self.sampling);
+        let Slot { tokens, work, .. } = &mut self.slots[slot];
+        let Some(current) = work else { return Ok(()) };
+        if !drawn.log_prob.is_finite() {
+            return Err(LmError::LogitsNotFinite);
+        }
+        tokens.push(drawn.token);
+        current.log_probs.push(drawn.log_prob);
+        let ends = |tokens: &[u32]| tokens.contains(&drawn.token);
+        let all = &tokens[current.prompt..];
+        let (text, finish) = if ends(tokenizer.end_tokens()) || ends(&sampling.stop_tokens) {
+            (&all[..all.len() - 1], Finish::Stop)
+        } else if current.stop.are_in(tokenizer, all)? {
+            (all, Finish::Stop)
+        } else if all.len() >= current.limit {
+            (all, Finish::Length)
+        } else {
+            return Ok(());
+        };
+        let completion = Completion {
+            text: current.stop.cut(tokenizer.decode(text, false)?),
+            tokens: all.to_vec(),
+            log_probs: std::mem::take(&mut current.log_probs),
+            finish,
+        };
+        self.finished.push((current.request, completion));
+        *work = None;
+        Ok(())
     }
 }
 
-/// Index of the largest logit, the first of equals.
-fn likeliest(logits: &[f32]) -> u32 {
-    let mut best = 0;
-    for (token, &logit) in logits.iter().enumerate() {
-        if logit > logits[best] {
-            best = token;
-        }
+impl Slot<'_> {
+    /// Tokens at the beginning of `prompt` whose keys and values are here or will
+    /// be; never its last, whose logits have to be computed.
+    fn shares(&self, prompt: &[u32]) -> usize {
+        let sure = match &self.work {
+            Some(work) => self.taken_up.max(work.prompt),
+            None => self.taken_up,
+        };
+        let most = sure.min(prompt.len() - 1);
+        let both = self.tokens.iter().zip(prompt).take(most);
+        both.take_while(|(a, b)| a == b).count()
     }
-    best as u32
+}
+
+/// # Errors
+/// If a prompt is empty, or leaves no room in a context of so many tokens.
+pub(crate) fn check_prompt(prompt: &[u32], context: usize) -> Result<(), LmError> {
+    if prompt.is_empty() || prompt.len() >= context {
+        return Err(LmError::PromptLength {
+            found: prompt.len(),
+            context,
+        });
+    }
+    Ok(())
+}
+
+/// The random numbers of one completion.
+fn random_numbers(seed: u64, request: &TokenRequest) -> ChaCha8Rng {
+    let mut key = blake3::Hasher::new();
+    key.update(b"iwsft sampling, version 1");
+    key.update(&seed.to_le_bytes());
+    key.update(&request.draw.to_le_bytes());
+    for token in request.prompt.iter() {
+        key.update(&token.to_le_bytes());
+    }
+    ChaCha8Rng::from_seed(*key.finalize().as_bytes())
+}
+
+/// A number of `[0, 1)` with 53 bits.
+fn uniform(random: &mut ChaCha8Rng) -> f64 {
+    (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }

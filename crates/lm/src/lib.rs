@@ -4,6 +4,7 @@ mod batch;
 mod block;
 mod chat;
 mod config;
+mod decoder;
 mod error;
 mod file;
 mod generate;
@@ -11,14 +12,16 @@ pub mod mask;
 mod memory;
 mod model;
 mod sampling;
+mod stop;
 mod tokenizer;
 pub mod weights;
 
 pub use batch::TokenBatch;
 pub use chat::{ChatTemplate, RenderOptions, today};
 pub use config::{Family, Llama3RopeScaling, ModelConfig};
+pub use decoder::Decoder;
 pub use error::LmError;
-pub use generate::Session;
+pub use generate::{Generation, Room, TokenRequest};
 pub use mask::{
     Masked, encode_messages, encode_prompt_completion, encode_prompt_completion_messages,
     encode_text,

@@ -118,7 +118,7 @@ pub fn encode_prompt_completion(
     completion: &str,
     append_end: bool,
 ) -> Result<Masked, LmError> {
-    let mut tokens = with_beginning(tokenizer, prompt)?;
+    let mut tokens = encode_prompt(tokenizer, prompt)?;
     let start = tokens.len();
     tokens.extend(tokenizer.encode(completion, false)?);
     if tokens.len() == start {
@@ -140,7 +140,7 @@ pub fn encode_prompt_completion(
 /// # Errors
 /// As [`encode_prompt_completion`]; a text of fewer than two tokens has no loss.
 pub fn encode_text(tokenizer: &Tokenizer, text: &str, append_end: bool) -> Result<Masked, LmError> {
-    let mut tokens = with_beginning(tokenizer, text)?;
+    let mut tokens = encode_prompt(tokenizer, text)?;
     if append_end {
         push_end(tokenizer, &mut tokens)?;
     }
@@ -263,9 +263,12 @@ fn finish(mut step_weight: Vec<f32>, tokens: Vec<u32>) -> Result<Masked, LmError
     })
 }
 
-/// The tokens of a text with what the tokenizer puts before it, but without what
-/// it may put behind it.
-fn with_beginning(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, LmError> {
+/// The tokens of a plain prompt as at inference: with what the tokenizer puts
+/// before a text, but without what it may put behind it.
+///
+/// # Errors
+/// When the tokenizer refuses the text.
+pub fn encode_prompt(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, LmError> {
     let plain = tokenizer.encode(text, false)?;
     let mut special = tokenizer.encode(text, true)?;
     // The empty text shows what is put around: its first part comes before.

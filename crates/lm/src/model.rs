@@ -7,7 +7,7 @@ use iwsft_engine::ops::rotary::RotaryTable;
 use iwsft_engine::ops::{embedding, log_prob, rms_norm, rows};
 use iwsft_engine::{Layout, Policy, Tensor};
 
-use crate::block::{Block, BlockRanges, Context};
+use crate::block::{Block, BlockRanges};
 use crate::memory::{Memory, MemoryPlan};
 use crate::{ModelConfig, TokenBatch};
 
@@ -148,9 +148,7 @@ impl LanguageModel {
             };
             block.forward(
                 input.view(0..n * d),
-                Context::Packed {
-                    cu_seqlens: &batch.cu_seqlens,
-                },
+                &batch.cu_seqlens,
                 &mut blocks[layer % kept],
                 scratch,
                 Some(output.view_mut(0..n * d)),
@@ -278,10 +276,7 @@ impl Policy for LanguageModel {
             let kept = &mut blocks[if self.plan.recompute { 0 } else { layer }];
             // The last block's activations are still there from the forward pass.
             if self.plan.recompute && layer + 1 < self.config.layers {
-                let context = Context::Packed {
-                    cu_seqlens: &batch.cu_seqlens,
-                };
-                block.forward(input, context, kept, scratch, None);
+                block.forward(input, &batch.cu_seqlens, kept, scratch, None);
             }
             block.backward(
                 input,
@@ -316,7 +311,7 @@ enum Keep {
 }
 
 /// Element `input` and the one after it (or, of two, the other one).
-pub(crate) fn neighbours(residual: &mut [Tensor], input: usize) -> [&mut Tensor; 2] {
+fn neighbours(residual: &mut [Tensor], input: usize) -> [&mut Tensor; 2] {
     if input + 1 < residual.len() {
         let (before, after) = residual.split_at_mut(input + 1);
         [&mut before[input], &mut after[0]]

@@ -1,6 +1,9 @@
 //! How completions are drawn, and what comes back.
 
+use iwsft_engine::ops::draw::Truncation;
 use serde::{Deserialize, Serialize};
+
+use crate::error::LmError;
 
 /// How completions are drawn from a language model, embedded or behind a server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +40,74 @@ impl Default for Sampling {
             stop: Vec::new(),
             stop_tokens: Vec::new(),
             seed: 0,
+        }
+    }
+}
+
+impl Sampling {
+    /// Checks that every value makes sense.
+    ///
+    /// # Errors
+    /// Names the first that does not, and what is expected.
+    pub fn check(&self) -> Result<(), LmError> {
+        let finite = |value: f64| value.is_finite() && value >= 0.0;
+        let checks = [
+            (
+                "temperature",
+                self.temperature,
+                finite(self.temperature),
+                "0 (for the likeliest token) or more",
+            ),
+            (
+                "top_p",
+                self.top_p,
+                self.top_p > 0.0 && self.top_p <= 1.0,
+                "above 0 and at most 1 (for all tokens)",
+            ),
+            (
+                "top_k",
+                self.top_k.unwrap_or(1) as f64,
+                self.top_k != Some(0),
+                "1 or more; leave it out for all tokens",
+            ),
+            (
+                "min_p",
+                self.min_p,
+                (0.0..=1.0).contains(&self.min_p),
+                "between 0 (for all tokens) and 1",
+            ),
+            (
+                "max_tokens",
+                self.max_tokens as f64,
+                self.max_tokens > 0,
+                "1 or more",
+            ),
+        ];
+        for (key, found, right, expected) in checks {
+            if !right {
+                return Err(LmError::Sampling {
+                    key,
+                    found: found.to_string(),
+                    expected,
+                });
+            }
+        }
+        if self.stop.iter().any(String::is_empty) {
+            return Err(LmError::Sampling {
+                key: "stop",
+                found: "an empty text".into(),
+                expected: "a text that can be found",
+            });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn truncation(&self) -> Truncation {
+        Truncation {
+            temperature: self.temperature as f32,
+            top_k: self.top_k,
+            top_p: self.top_p as f32,
+            min_p: self.min_p as f32,
         }
     }
 }

@@ -149,30 +149,6 @@ fn log_probs_and_every_gradient_agree_packed_and_recomputed() {
 }
 
 #[test]
-fn greedy_generation_with_a_cache_agrees() {
-    for name in MODELS {
-        let (mut model, parameters, expected) = load(name, MemoryPlan::default());
-        let prompt = &expected.sequences()[0][..5];
-        let mut streamed = Vec::new();
-        let generated =
-            model.generate_greedily(&parameters, prompt, 12, &[], |token| streamed.push(token));
-        assert_eq!(generated, expected.integers("generated"), "{name}");
-        assert_eq!(generated, streamed, "{name}: the callback sees every token");
-        let stop = generated[3];
-        let first = generated
-            .iter()
-            .position(|&token| token == stop)
-            .expect("it is there");
-        let stopped = model.generate_greedily(&parameters, prompt, 12, &[stop], |_| {});
-        assert_eq!(
-            stopped,
-            generated[..=first],
-            "{name}: stops behind the stop token"
-        );
-    }
-}
-
-#[test]
 fn a_mask_keeps_only_the_scored_steps() {
     let (mut model, parameters, expected) = load("llama", MemoryPlan::default());
     let sequences = expected.sequences();
@@ -209,27 +185,4 @@ fn a_mask_keeps_only_the_scored_steps() {
     let masked = gradient(&mut model, &batch, &vec![1.0; batch.steps()]);
     let zeroed = gradient(&mut model, &all, &coefficients);
     assert!(relative_error(&masked, &zeroed) < 1e-5);
-}
-
-#[test]
-fn a_real_checkpoint_continues_a_story() {
-    let folder =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/weights/story_656k");
-    if !folder.exists() {
-        eprintln!("skipped: {} is not here", folder.display());
-        return;
-    }
-    let config = ModelConfig::from_folder(&folder).expect("a Llama");
-    let tokenizer = iwsft_lm::Tokenizer::from_folder(&folder).expect("its tokenizer");
-    let mut model = LanguageModel::new(config, MemoryPlan::default());
-    let parameters = Tensor::from_vec(weights::load(&folder, model.layout()).expect("its weights"));
-    let prompt = tokenizer
-        .encode("Once upon a time, there was", true)
-        .expect("tokens");
-    let story = model.generate_greedily(&parameters, &prompt, 40, &[2], |_| {});
-    let text = tokenizer.decode(&story, true).expect("text");
-    // What transformers generates from this checkpoint and prompt.
-    let expected = "an elderly man who lived in a big tree with many other people. \
-        He loved to explore and play with his friends. One day, he saw a small bird";
-    assert!(text.trim_start().starts_with(expected), "{text}");
 }

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::embedded::Room;
-use iwsft_lm::MemoryPlan;
+use iwsft_lm::{MemoryPlan, Room};
 
 use crate::embedded::Embedded;
 use crate::endpoint;

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::embedded::Room;
 use iwsft_engine::Tensor;
 use iwsft_eval::benchmark::Metric;
-use iwsft_lm::LanguageModel;
+use iwsft_lm::{LanguageModel, Room};
 use iwsft_train::{Evaluator, SourceError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

@@ -12,7 +12,8 @@ use std::cell::RefCell;
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-use crate::matmul::{Strided, multiply_strided};
+use super::Shared;
+use crate::matmul::multiply_strided;
 use crate::{View, ViewMut, cpu};
 
 /// Query rows that are worked on together.
@@ -35,15 +36,15 @@ impl Heads {
         (self.queries + 2 * self.keys) * self.width
     }
 
-    fn key_column(&self, key_head: usize) -> usize {
+    pub(super) fn key_column(&self, key_head: usize) -> usize {
         (self.queries + key_head) * self.width
     }
 
-    fn value_column(&self, key_head: usize) -> usize {
+    pub(super) fn value_column(&self, key_head: usize) -> usize {
         (self.queries + self.keys + key_head) * self.width
     }
 
-    fn scale(&self) -> f32 {
+    pub(super) fn scale(&self) -> f32 {
         1.0 / (self.width as f32).sqrt()
     }
 }
@@ -51,36 +52,6 @@ impl Heads {
 thread_local! {
     /// Probabilities and their gradients of one block of rows.
     static TILES: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
-}
-
-/// A pointer that tasks of one operation share; each writes its own elements.
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-
-// SAFETY: a plain address. Every dereference is justified where it happens, by
-// tasks that touch disjoint elements of memory which outlives them.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    /// Writes one element.
-    ///
-    /// # Safety
-    /// `index` must lie inside the memory, and no other task may use it.
-    unsafe fn write(self, index: usize, value: f32) {
-        // SAFETY: the caller's promise.
-        unsafe { self.0.add(index).write(value) };
-    }
-
-    /// The matrix that begins at `row`, `column` of rows `stride` apart.
-    fn at(self, row: usize, column: usize, stride: usize) -> Strided {
-        Strided {
-            pointer: self.0.wrapping_add(row * stride + column),
-            row_stride: stride,
-            column_stride: 1,
-        }
-    }
 }
 
 /// One block of query rows of one sequence.
@@ -134,11 +105,8 @@ pub fn forward(
 ) {
     let n = check(cu_seqlens, heads, qkv.len(), out.len(), log_sum.len());
     let (columns, out_columns) = (heads.row(), heads.queries * heads.width);
-    let qkv = Shared(qkv.host().as_ptr().cast_mut());
-    let (out, log_sum) = (
-        Shared(out.host().as_mut_ptr()),
-        Shared(log_sum.host().as_mut_ptr()),
-    );
+    let qkv = Shared::reading(qkv.host());
+    let (out, log_sum) = (Shared::new(out.host()), Shared::new(log_sum.host()));
     let blocks = cu_seqlens.par_windows(2).flat_map(|bounds| {
         let (start, end) = (bounds[0], bounds[1]);
         let blocks = (end - start).div_ceil(BLOCK);
@@ -160,7 +128,7 @@ pub fn forward(
                 block.sequence + block.first,
                 block.sequence + block.first_key,
             );
-            let scores = Shared(tile.as_mut_ptr()).at(0, 0, keys);
+            let scores = Shared::new(tile).at(0, 0, keys);
             // SAFETY: `check` proved that all rows and columns of these heads lie
             // inside `qkv`; the tile was grown to rows x keys and is this thread's.
             unsafe {
@@ -225,7 +193,7 @@ pub fn backward(
     let n = check(cu_seqlens, heads, qkv.len(), out.len(), log_sum.len());
     check(cu_seqlens, heads, dqkv.len(), dout.len(), log_sum.len());
     let forward = Forward {
-        qkv: Shared(qkv.host().as_ptr().cast_mut()),
+        qkv: Shared::reading(qkv.host()),
         out: out.host(),
         dout: dout.host(),
         log_sum: log_sum.host(),
@@ -233,7 +201,7 @@ pub fn backward(
         window,
         n,
     };
-    let dqkv = Shared(dqkv.host().as_mut_ptr());
+    let dqkv = Shared::new(dqkv.host());
     // A task owns one key head of one sequence, with all query heads that
     // share it: its key and value gradients need no other task's.
     let tasks = cu_seqlens.par_windows(2).flat_map(|bounds| {
@@ -302,9 +270,9 @@ impl Forward<'_> {
             block.sequence + block.first_key,
         );
         let (key, value) = (heads.key_column(key_head), heads.value_column(key_head));
-        let p_matrix = Shared(p.as_mut_ptr()).at(0, 0, keys);
-        let ds_matrix = Shared(ds.as_mut_ptr()).at(0, 0, keys);
-        let dout = Shared(self.dout.as_ptr().cast_mut()).at(row, head * e, out_columns);
+        let p_matrix = Shared::new(p).at(0, 0, keys);
+        let ds_matrix = Shared::new(ds).at(0, 0, keys);
+        let dout = Shared::reading(self.dout).at(row, head * e, out_columns);
         let product = |destination, left, right, sizes, alpha, accumulate| {
             // SAFETY: `check` proved that all rows and columns of these heads lie
             // inside `qkv`, `dqkv` and `dout`; both tiles hold rows x keys and are
@@ -392,53 +360,9 @@ impl Forward<'_> {
     }
 }
 
-/// Attention of one new token to a cache: `out [h e]` from `query_row`, a row of
-/// `qkv`, and `cache [positions, 2 k e]`, rows of keys and values that end with
-/// the new token's own. `window` as in [`forward`].
-pub fn cached(
-    query_row: View<'_>,
-    cache: View<'_>,
-    heads: Heads,
-    window: Option<usize>,
-    out: ViewMut<'_>,
-) {
-    let (query_row, cache, e) = (query_row.host(), cache.host(), heads.width);
-    let columns = 2 * heads.keys * e;
-    let positions = cache.len() / columns;
-    let oldest = window.map_or(0, |window| positions.saturating_sub(window));
-    let cache = &cache[oldest * columns..];
-    out.host()
-        .par_chunks_mut(e)
-        .enumerate()
-        .for_each(|(head, out)| {
-            let query = &query_row[head * e..(head + 1) * e];
-            let key = head * heads.keys / heads.queries * e;
-            let value = key + heads.keys * e;
-            TILES.with_borrow_mut(|[scores, _]| {
-                let scores = grown(scores, positions - oldest);
-                cpu::run(
-                    #[inline(always)]
-                    || {
-                        for (score, row) in scores.iter_mut().zip(cache.chunks_exact(columns)) {
-                            *score = cpu::dot(query, &row[key..key + e]) * heads.scale();
-                        }
-                        let all = 0..scores.len();
-                        softmax_row(scores, all);
-                        out.fill(0.0);
-                        for (&p, row) in scores.iter().zip(cache.chunks_exact(columns)) {
-                            for (out, &v) in out.iter_mut().zip(&row[value..value + e]) {
-                                *out = p.mul_add(v, *out);
-                            }
-                        }
-                    },
-                );
-            });
-        });
-}
-
 /// Softmax over the `visible` scores, zero elsewhere; returns the log-sum-exp.
 #[inline(always)]
-fn softmax_row(scores: &mut [f32], visible: std::ops::Range<usize>) -> f32 {
+pub(super) fn softmax_row(scores: &mut [f32], visible: std::ops::Range<usize>) -> f32 {
     scores[..visible.start].fill(0.0);
     scores[visible.end..].fill(0.0);
     let scores = &mut scores[visible];

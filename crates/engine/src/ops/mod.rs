@@ -7,14 +7,20 @@
 //! function says.
 
 pub mod attention;
+pub mod cached_attention;
+pub mod draw;
 pub mod embedding;
 pub mod head_norm;
 pub mod linear;
 pub mod log_prob;
+pub mod packed_linear;
 pub mod rms_norm;
 pub mod rotary;
 pub mod rows;
+mod shared;
 pub mod swiglu;
+
+use shared::Shared;
 
 /// Rows handled by one task of a row-wise kernel. Fixed, so that partial sums
 /// do not depend on the number of threads.

@@ -14,18 +14,6 @@ pub fn copy(x: View<'_>, y: ViewMut<'_>) {
         .for_each(|(y, x)| y.copy_from_slice(x));
 }
 
-/// Copies the columns from `first` on of every row: `x [n, columns]`,
-/// `y [n, width]`.
-pub fn copy_columns(x: View<'_>, columns: usize, first: usize, y: ViewMut<'_>, width: usize) {
-    let x = x.host();
-    for (x, y) in x
-        .chunks_exact(columns)
-        .zip(y.host().chunks_exact_mut(width))
-    {
-        y.copy_from_slice(&x[first..first + width]);
-    }
-}
-
 /// `y[i] = x[rows[i]]`; `x [n, d]`, `y [s, d]`.
 ///
 /// # Panics

@@ -1,0 +1,119 @@
+//! Completions from a model in this process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use iwsft_engine::Tensor;
+use iwsft_lm::{
+    Completion, Decoder, Generation, LanguageModel, MemoryPlan, Room, Sampling, TokenRequest,
+};
+
+use crate::generator::{Generator, Prompt, Request};
+use crate::language::ModelFolder;
+
+/// A model folder, ready to draw from.
+pub(crate) struct Embedded {
+    pub(crate) folder: ModelFolder,
+    decoder: Decoder,
+    room: Room,
+}
+
+impl Embedded {
+    /// Loads a model folder.
+    pub(crate) fn open(
+        path: &Path,
+        chat_template: Option<&Path>,
+        room: Room,
+    ) -> anyhow::Result<Self> {
+        let folder = ModelFolder::open(path, chat_template)?;
+        let (model, parameters) = folder.load(MemoryPlan::default())?;
+        Ok(Self::new(folder, &model, &parameters, room))
+    }
+
+    /// A model that is loaded already; `parameters` are not needed afterwards.
+    pub(crate) fn new(
+        folder: ModelFolder,
+        model: &LanguageModel,
+        parameters: &Tensor,
+        room: Room,
+    ) -> Self {
+        Self {
+            folder,
+            decoder: Decoder::new(model, parameters),
+            room,
+        }
+    }
+
+    /// A request's tokens, as the model gets them.
+    pub(crate) fn tokens(&self, request: &Request) -> anyhow::Result<TokenRequest> {
+        let mut prompt = match &request.prompt {
+            Prompt::Text(text) => self.folder.encode_prompt(text)?,
+            Prompt::Messages(messages) => self.folder.encode_chat_prompt(messages)?,
+        };
+        if !request.prefix.is_empty() {
+            prompt.extend(self.folder.tokenizer.encode(&request.prefix, false)?);
+        }
+        Ok(TokenRequest {
+            prompt: prompt.into(),
+            draw: request.draw,
+        })
+    }
+
+    /// Completes one request; `on_tokens` sees all tokens that are there so far,
+    /// after each that came.
+    pub(crate) fn stream(
+        &mut self,
+        request: TokenRequest,
+        sampling: &Sampling,
+        mut on_tokens: impl FnMut(&[u32]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Completion> {
+        let requests = [request];
+        let tokenizer = &self.folder.tokenizer;
+        let mut work =
+            Generation::new(&mut self.decoder, tokenizer, &requests, sampling, self.room)?;
+        while work.step()? {
+            on_tokens(work.drawn(0))?;
+        }
+        let (_, completion) = work.finished().next().context("a request was lost")?;
+        Ok(completion)
+    }
+}
+
+impl Generator for Embedded {
+    fn name(&self) -> String {
+        self.folder.path.display().to_string()
+    }
+
+    fn complete(
+        &mut self,
+        requests: &[Request],
+        sampling: &Sampling,
+        on_completion: &mut dyn FnMut(usize, Completion) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut encoded: Vec<TokenRequest> = Vec::with_capacity(requests.len());
+        for (index, request) in requests.iter().enumerate() {
+            // Draws of one prompt stand together; it is encoded once.
+            let before = index.checked_sub(1).map(|before| &requests[before]);
+            let same = before.filter(|before| {
+                before.prompt == request.prompt && before.prefix == request.prefix
+            });
+            encoded.push(match same {
+                Some(_) => TokenRequest {
+                    prompt: Arc::clone(&encoded[index - 1].prompt),
+                    draw: request.draw,
+                },
+                None => self.tokens(request)?,
+            });
+        }
+        let tokenizer = &self.folder.tokenizer;
+        let mut work =
+            Generation::new(&mut self.decoder, tokenizer, &encoded, sampling, self.room)?;
+        while work.step()? {
+            for (index, completion) in work.finished() {
+                on_completion(index, completion)?;
+            }
+        }
+        Ok(())
+    }
+}
