@@ -46,10 +46,10 @@ impl Embedded {
     }
 
     /// A request's tokens, as the model gets them.
-    pub(crate) fn tokens(&self, request: &Request) -> anyhow::Result<TokenRequest> {
+    fn tokens(&self, request: &Request) -> anyhow::Result<TokenRequest> {
         let mut prompt = match &request.prompt {
             Prompt::Text(text) => self.folder.encode_prompt(text)?,
-            Prompt::Messages(messages) => self.folder.encode_chat_prompt(messages)?,
+            Prompt::Messages(messages) => self.folder.encode_chat_prompt(messages, None)?,
         };
         if !request.prefix.is_empty() {
             prompt.extend(self.folder.tokenizer.encode(&request.prefix, false)?);
@@ -58,6 +58,13 @@ impl Embedded {
             prompt: prompt.into(),
             draw: request.draw,
         })
+    }
+
+    /// A request's tokens, if the model has room for them.
+    pub(crate) fn check(&self, request: &Request) -> anyhow::Result<TokenRequest> {
+        let request = self.tokens(request)?;
+        request.check(self.folder.config.max_position)?;
+        Ok(request)
     }
 
     /// Completes one request; `on_tokens` sees all tokens that are there so far,

@@ -1,9 +1,6 @@
 //! Completions from a server, for the commands that draw some.
 
-#![allow(dead_code, reason = "the commands that use it come next")]
-
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use iwsft_endpoint::{Endpoint, Event, Notice, Query, Settings};
@@ -71,11 +68,6 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 impl Args {
-    /// Whether a server is to be asked.
-    pub(crate) fn is_given(&self) -> bool {
-        self.endpoint.is_some()
-    }
-
     /// Connects to the server, if one is named.
     pub(crate) fn connect(&self) -> anyhow::Result<Option<Server>> {
         let Some(url) = &self.endpoint else {
@@ -126,11 +118,13 @@ pub(crate) struct Server {
     endpoint: Endpoint,
 }
 
-impl Server {
-    /// Why log-probabilities from this server, which are the model's own, are
-    /// not those of the distribution that completions are drawn from; `None`
-    /// where they are.
-    pub(crate) fn differs_from_model(&self, sampling: &Sampling) -> Option<&'static str> {
+impl Generator for Server {
+    fn name(&self) -> String {
+        self.endpoint.model().into()
+    }
+
+    /// A server's log-probabilities are the model's own.
+    fn log_probs_differ(&self, sampling: &Sampling) -> Option<&'static str> {
         if sampling.temperature != 1.0 {
             return Some("the temperature is not 1");
         }
@@ -140,12 +134,6 @@ impl Server {
         let told = self.endpoint.takes_truncation();
         (!told).then_some("the server cannot be told not to truncate")
     }
-}
-
-impl Generator for Server {
-    fn name(&self) -> String {
-        self.endpoint.model().into()
-    }
 
     fn complete(
         &mut self,
@@ -154,9 +142,11 @@ impl Generator for Server {
         on_completion: &mut dyn FnMut(usize, Completion) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let queries: Vec<Query> = requests.iter().map(query).collect();
+        // Ctrl-C ends the program at once; the journal has what is done.
+        let never = AtomicBool::new(false);
         let mut told: Option<Instant> = None;
         self.endpoint
-            .complete(&queries, sampling, stop()?, |event| match event {
+            .complete(&queries, sampling, &never, |event| match event {
                 Event::Completion { index, completion } => on_completion(index, completion),
                 Event::Notice(notice) => {
                     let recently = told.is_some_and(|at| at.elapsed() < BETWEEN_RETRIES);
@@ -183,21 +173,6 @@ fn query(request: &Request) -> Query {
     }
 }
 
-/// Set by Ctrl-C or SIGTERM, from the first call on.
-fn stop() -> anyhow::Result<&'static AtomicBool> {
-    static STOP: AtomicBool = AtomicBool::new(false);
-    static HANDLED: OnceLock<()> = OnceLock::new();
-    if HANDLED.set(()).is_ok() {
-        ctrlc::set_handler(|| {
-            if STOP.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
-            say("waiting for the requests in flight; press Ctrl-C again to stop at once");
-        })?;
-    }
-    Ok(&STOP)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,7 +189,7 @@ mod tests {
     fn the_servers_model_and_a_folder_are_different_arguments() {
         let command = |line: &str| Command::try_parse_from(line.split(' '));
         let asked = command("x --endpoint http://h/v1 --model m --concurrency 3").unwrap();
-        assert!(asked.model.is_none() && asked.server.is_given());
+        assert!(asked.model.is_none() && asked.server.endpoint.is_some());
         assert_eq!(asked.server.model.as_deref(), Some("m"));
         let folder = command("x folder").unwrap();
         assert!(folder.server.connect().unwrap().is_none());

@@ -30,6 +30,12 @@ pub(crate) trait Generator {
     /// What the model is called in results: a folder, or a server's name for it.
     fn name(&self) -> String;
 
+    /// Why the log-probabilities of completions are not those of the distribution
+    /// that the completions are drawn from, if they are not.
+    fn log_probs_differ(&self, _sampling: &Sampling) -> Option<&'static str> {
+        None
+    }
+
     /// Draws a completion for each request and hands it over as soon as it is
     /// complete, with the request's index, in any order. An error of
     /// `on_completion` ends the work and is returned.

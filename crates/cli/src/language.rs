@@ -84,6 +84,9 @@ impl ModelFolder {
         let append_end = end == EndToken::Append;
         let masked = match &row.content {
             Content::Text(text) => mask::encode_text(&self.tokenizer, text, append_end),
+            Content::PromptCompletion { prompt, completion } if row.completion_tokens.is_some() => {
+                self.encode_drawn(row, prompt, completion)
+            }
             Content::PromptCompletion {
                 prompt: Text::Plain(prompt),
                 completion: Text::Plain(completion),
@@ -119,9 +122,49 @@ impl ModelFolder {
     }
 
     /// Tokens of a conversation up to where the assistant begins to answer.
-    pub(crate) fn encode_chat_prompt(&self, messages: &[Value]) -> Result<Vec<u32>, LmError> {
-        let text = self.template()?.render(messages, true, &self.render)?;
+    pub(crate) fn encode_chat_prompt(
+        &self,
+        messages: &[Value],
+        tools: Option<&Value>,
+    ) -> Result<Vec<u32>, LmError> {
+        let options = RenderOptions {
+            tools: tools.cloned(),
+            ..self.render.clone()
+        };
+        let text = self.template()?.render(messages, true, &options)?;
         self.tokenizer.encode(&text, false)
+    }
+
+    /// A row with the tokens that a model drew: the prompt as it had it, then those.
+    fn encode_drawn(&self, row: &Row, prompt: &Text, completion: &Text) -> Result<Masked, LmError> {
+        let drawn = row.completion_tokens.as_deref().unwrap_or_default();
+        if let Some(token) = drawn
+            .iter()
+            .find(|&&t| t as usize >= self.config.vocab_size)
+        {
+            let size = self.config.vocab_size;
+            return Err(LmError::DrawnTokens {
+                reason: format!("has {token}, but the model has {size} tokens"),
+            });
+        }
+        let prompt = match prompt {
+            Text::Plain(prompt) => self.encode_prompt(prompt)?,
+            Text::Messages(messages) => {
+                let messages: Vec<_> = messages.iter().map(|each| each.value.clone()).collect();
+                self.encode_chat_prompt(&messages, row.tools.as_ref())?
+            }
+        };
+        let (text, weight) = match completion {
+            Text::Plain(text) => (Some(text.as_str()), None),
+            Text::Messages(messages) => match &messages[..] {
+                [answer] => (answer.value["content"].as_str(), answer.weight),
+                _ => (None, None),
+            },
+        };
+        let text = text.ok_or_else(|| LmError::DrawnTokens {
+            reason: "go with one message of plain text, which the completion is not".into(),
+        })?;
+        mask::encode_drawn(&self.tokenizer, prompt, drawn, text, weight.unwrap_or(1.0))
     }
 
     fn template(&self) -> Result<&ChatTemplate, LmError> {

@@ -6,6 +6,7 @@ mod endpoint;
 mod eval;
 mod generator;
 mod inspect;
+mod interrupt;
 mod language;
 mod logits;
 mod mistake;
@@ -13,6 +14,7 @@ mod progress;
 mod quickstart;
 mod recipe;
 mod sample;
+mod sampling;
 mod score;
 mod table;
 mod train;
@@ -33,6 +35,7 @@ struct Cli {
 }
 
 #[derive(Debug, clap::Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one command")]
 enum Command {
     Quickstart(quickstart::Args),
     Train(train::Args),

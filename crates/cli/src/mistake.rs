@@ -44,14 +44,10 @@ pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// The exit status for an error: 2 where the user's input is at fault, 130 where
-/// the user stopped the work. The outermost error that can tell does: a
-/// checkpoint that cannot be written is a failure, whatever the writer of the
-/// model's files says.
+/// The exit status for an error: 2 where the user's input is at fault. The
+/// outermost error that can tell does: a checkpoint that cannot be written is
+/// a failure, whatever the writer of the model's files says.
 pub(crate) fn exit_status(error: &anyhow::Error) -> u8 {
-    if let Some(EndpointError::Stopped) = error.downcast_ref() {
-        return 130;
-    }
     match error.chain().find_map(is_mistake) {
         Some(true) => 2,
         Some(false) | None => 1,
@@ -67,6 +63,9 @@ fn is_mistake(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
     }
     if let Some(error) = error.downcast_ref::<LmError>() {
         return Some(!matches!(error, LmError::Io { action, .. } if *action != "read"));
+    }
+    if let Some(error) = error.downcast_ref::<JournalError>() {
+        return Some(!matches!(error, JournalError::Io { .. }));
     }
     if let Some(error) = error.downcast_ref::<EndpointError>() {
         return Some(error.is_mistake());

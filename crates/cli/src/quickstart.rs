@@ -16,13 +16,13 @@ mod traces;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::Context;
 use iwsft_train::write_atomically;
 use serde::Serialize;
 
+use crate::interrupt;
 use crate::mistake::Mistake;
 use crate::progress::{duration, say};
 use crate::recipe::Recipe;
@@ -103,7 +103,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     write_inputs(folder, &task, &recipes, args.seed)?;
     say(&about(folder, &task));
 
-    let stop = stop_on_ctrl_c()?;
+    let stop = interrupt::flag("stopping after this step; press Ctrl-C again to stop at once")?;
     let (mut rows, mut answered) = (Vec::new(), Vec::new());
     for NamedRecipe { name, .. } in &recipes {
         let path = folder.join(format!("{name}.toml"));
@@ -115,7 +115,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
                 "stopped; finish this model with: iwsft train {} --resume",
                 path.display()
             ));
-            std::process::exit(130);
+            std::process::exit(interrupt::STATUS);
         };
         let answers = exam::answers(&summary.model, &task.test)?;
         write_rows(&folder.join(format!("answers/{name}.jsonl")), &answers)?;
@@ -233,16 +233,4 @@ fn next(folder: &Path) -> String {
   iwsft sample {folder}/runs/iw-sft/model --prompt '37+58='
   iwsft train {folder}/iw-sft.toml --run {folder}/runs/sharper --set objective.temperature=10"
     )
-}
-
-/// A flag that Ctrl-C sets; pressed again, it ends the program.
-fn stop_on_ctrl_c() -> anyhow::Result<&'static AtomicBool> {
-    let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
-    ctrlc::set_handler(move || {
-        if stop.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        say("stopping after this step; press Ctrl-C again to stop at once");
-    })?;
-    Ok(stop)
 }

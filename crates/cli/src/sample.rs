@@ -1,88 +1,213 @@
-//! `iwsft sample`: continue a prompt with a model.
+//! `iwsft sample`: completions from a model.
+
+mod file;
+mod prompts;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use iwsft_lm::{Room, Sampling, Tokenizer};
+use anyhow::Context;
+use iwsft_lm::{Completion, MemoryPlan, Sampling, Tokenizer};
 use serde_json::json;
 
 use crate::embedded::Embedded;
-use crate::generator::{Prompt, Request};
+use crate::endpoint;
+use crate::generator::{Generator, Request};
+use crate::language::ModelFolder;
+use crate::sampling::SamplingArgs;
 use crate::table::print_json;
+use file::Job;
+use prompts::{PromptArgs, PromptRow};
 
-/// Continue a prompt with the likeliest tokens.
+/// Draw completions from a model: of one prompt, or of a file of them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   iwsft sample runs/recipe/model --prompt 'Once upon a time'
-  iwsft sample runs/recipe/model --chat --prompt 'What is 12 + 30?'")]
+  iwsft sample runs/recipe/model --chat --prompt 'What is 12 + 30?' --temperature 0.7
+  iwsft sample MODEL --prompts gsm8k.jsonl --prompt-column question --chat -k 8 --out samples.jsonl
+  iwsft sample MODEL --prompts rows.jsonl --template 'Q: {question}\\nA:' --stop 'Q:' --out out.jsonl
+  iwsft sample --endpoint http://localhost:8000/v1 --prompts gsm8k.jsonl --chat --out samples.jsonl
+
+A single prompt is shown as it grows, with the likeliest tokens unless a
+temperature is given. A file of prompts gives a row for each completion, in the
+order of the prompts, with the tokens that were drawn and their log-probabilities
+in `ref_log_probs`, for iw-SFT to train on. Ctrl-C keeps what is done; the same
+command goes on from there.")]
 pub(crate) struct Args {
     /// A Hugging Face model folder.
-    model: PathBuf,
+    #[arg(required_unless_present = "endpoint", conflicts_with = "endpoint")]
+    model: Option<PathBuf>,
     /// The text to continue.
-    #[arg(long)]
-    prompt: String,
-    /// Put the prompt into the model's chat template as a user's message.
-    #[arg(long)]
-    chat: bool,
-    /// Most tokens to generate.
-    #[arg(long, default_value_t = 256)]
-    max_tokens: usize,
+    #[arg(long, value_name = "TEXT", required_unless_present = "prompts")]
+    prompt: Option<String>,
+    /// A file whose rows have prompts: .jsonl, .json or .parquet.
+    #[arg(long, value_name = "FILE", requires = "out", conflicts_with = "prompt")]
+    prompts: Option<PathBuf>,
+    /// Where the completions of a file of prompts go.
+    #[arg(long, value_name = "FILE", requires = "prompts")]
+    out: Option<PathBuf>,
+    /// Completions of each prompt of a file.
+    #[arg(short = 'k', long = "completions", default_value_t = 1, value_name = "K",
+          requires = "prompts", value_parser = clap::value_parser!(u32).range(1..))]
+    completions: u32,
+    /// Begin anew, whatever is there already.
+    #[arg(long, requires = "prompts")]
+    restart: bool,
+    #[command(flatten)]
+    from: PromptArgs,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    #[command(flatten)]
+    server: endpoint::Args,
+    /// A chat template to use instead of the model's own.
+    #[arg(long, value_name = "FILE", conflicts_with = "endpoint")]
+    chat_template: Option<PathBuf>,
     /// Print the result as a line of JSON on standard output.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let mut model = Embedded::open(&args.model, None, Room::default())?;
+    match (&args.prompts, &args.out) {
+        (Some(prompts), Some(out)) => many(&args, prompts, out),
+        _ => one(&args, args.prompt.as_deref().unwrap_or_default()),
+    }
+}
+
+impl Args {
+    fn folder(&self) -> anyhow::Result<ModelFolder> {
+        let path = self.model.as_deref().unwrap_or(Path::new(""));
+        ModelFolder::open(path, self.chat_template.as_deref())
+    }
+}
+
+/// Completions of a file's prompts.
+fn many(args: &Args, prompts: &Path, out: &Path) -> anyhow::Result<()> {
+    if let Some(mut server) = args.server.connect()? {
+        let sampling = args.sampling.sampling(1.0, None)?;
+        let rows = args.from.read(prompts)?;
+        let name = server.name();
+        return draw(args, &mut server, &name, &rows, &sampling, out);
+    }
+    let folder = args.folder()?;
+    let sampling = args.sampling.sampling(1.0, Some(&folder.tokenizer))?;
+    let rows = args.from.read(prompts)?;
+    let (model, parameters) = folder.load(MemoryPlan::default())?;
+    let weights = folder.model_hash(&parameters)?;
+    let mut model = Embedded::new(folder, &model, &parameters, args.sampling.room());
+    drop(parameters);
+    for row in &rows {
+        let request = Request {
+            prompt: row.prompt.clone(),
+            prefix: String::new(),
+            draw: 0,
+        };
+        model.check(&request).with_context(|| row.at.to_string())?;
+    }
+    draw(args, &mut model, &weights, &rows, &sampling, out)
+}
+
+/// `identity` is what a resumed command must have in common.
+fn draw(
+    args: &Args,
+    model: &mut dyn Generator,
+    identity: &str,
+    rows: &[PromptRow],
+    sampling: &Sampling,
+    out: &Path,
+) -> anyhow::Result<()> {
+    let job = Job {
+        rows,
+        completions: args.completions as usize,
+        sampling,
+        out,
+        restart: args.restart,
+    };
+    let summary = file::sample(model, identity, &job)?;
+    if args.json {
+        print_json(&summary)
+    } else {
+        summary.print()
+    }
+}
+
+/// A completion of one prompt, shown as it grows.
+fn one(args: &Args, text: &str) -> anyhow::Result<()> {
     let request = Request {
-        prompt: match args.chat {
-            true => Prompt::Messages(vec![json!({"role": "user", "content": args.prompt})]),
-            false => Prompt::Text(args.prompt.clone()),
-        },
+        prompt: args.from.single(text)?,
         prefix: String::new(),
         draw: 0,
     };
-    let request = model.tokens(&request)?;
-    let sampling = Sampling {
-        temperature: 0.0,
-        max_tokens: args.max_tokens,
-        ..Sampling::default()
+    if let Some(mut server) = args.server.connect()? {
+        let sampling = args.sampling.sampling(0.0, None)?;
+        return server.complete(
+            &[request],
+            &sampling,
+            &mut |_, completion| match args.json {
+                true => print_completion(text, completion),
+                false => Ok(writeln!(std::io::stdout().lock(), "{}", completion.text)?),
+            },
+        );
+    }
+    let folder = args.folder()?;
+    let sampling = args.sampling.sampling(0.0, Some(&folder.tokenizer))?;
+    let (model, parameters) = folder.load(MemoryPlan::default())?;
+    let mut model = Embedded::new(folder, &model, &parameters, args.sampling.room());
+    drop(parameters);
+    let request = model.check(&request).context("--prompt")?;
+    let mut shown = Shown {
+        printed: 0,
+        // What might become a stop text is not shown before it is clear.
+        held: sampling.stop.iter().map(String::len).max().unwrap_or(0),
     };
-    let mut shown = Shown::default();
     let tokenizer = model.folder.tokenizer.clone();
     let completion = model.stream(request, &sampling, |tokens| match args.json {
         true => Ok(()),
-        false => shown.show(&tokenizer, tokens),
+        false => shown.grow(&tokenizer, tokens),
     })?;
     if args.json {
-        return print_json(
-            &json!({"prompt": args.prompt, "completion": completion.text, "tokens": completion.tokens}),
-        );
+        return print_completion(text, completion);
     }
-    shown.rest(&completion.text)
+    shown.end(&completion.text)
+}
+
+fn print_completion(prompt: &str, completion: Completion) -> anyhow::Result<()> {
+    let Completion {
+        text: completion,
+        tokens,
+        log_probs,
+        finish,
+    } = completion;
+    print_json(&json!({
+        "prompt": prompt, "completion": completion, "finish": finish,
+        "tokens": tokens, "log_probs": log_probs,
+    }))
 }
 
 /// Prints text as it grows; a character may take several tokens.
-#[derive(Default)]
 struct Shown {
+    /// Bytes that are printed.
     printed: usize,
+    /// Bytes at the end that are held back.
+    held: usize,
 }
 
 impl Shown {
-    fn show(&mut self, tokenizer: &Tokenizer, tokens: &[u32]) -> anyhow::Result<()> {
+    fn grow(&mut self, tokenizer: &Tokenizer, tokens: &[u32]) -> anyhow::Result<()> {
         let text = tokenizer.decode(tokens, false)?;
-        if !text.ends_with('\u{FFFD}')
-            && let Some(new) = text.get(self.printed..)
-        {
-            let mut out = std::io::stdout().lock();
-            write!(out, "{new}")?;
-            out.flush()?;
-            self.printed = text.len();
+        if !text.ends_with('\u{FFFD}') {
+            let end = text.floor_char_boundary(text.len().saturating_sub(self.held));
+            if let Some(new) = text.get(self.printed..end) {
+                let mut out = std::io::stdout().lock();
+                write!(out, "{new}")?;
+                out.flush()?;
+                self.printed = end;
+            }
         }
         Ok(())
     }
 
-    fn rest(&self, text: &str) -> anyhow::Result<()> {
+    fn end(&self, text: &str) -> anyhow::Result<()> {
         let rest = text.get(self.printed..).unwrap_or_default();
         Ok(writeln!(std::io::stdout().lock(), "{rest}")?)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use iwsft_data::{Dataset, Mixture};
@@ -15,6 +15,7 @@ use iwsft_train::{
 };
 
 use crate::eval::TrainingExam;
+use crate::interrupt;
 use crate::language::{HuggingFaceFiles, ModelFolder, TokenTrajectories};
 use crate::mistake::Mistake;
 use crate::progress::{Progress, TrainingProgress, duration, say};
@@ -77,21 +78,15 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         let day = kept.and_then(|recipe| recipe.model.today);
         recipe.model.today = Some(day.unwrap_or_else(iwsft_lm::today));
     }
-    let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
-    ctrlc::set_handler(move || {
-        if stop.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        say(
-            "stopping after this step; press Ctrl-C again to stop at once and lose what is not saved",
-        );
-    })?;
+    let stop = interrupt::flag(
+        "stopping after this step; press Ctrl-C again to stop at once and lose what is not saved",
+    )?;
     let Some(summary) = train(&recipe, args.resume, stop)? else {
         say(&format!(
             "resume with: iwsft train {} --resume",
             recipe.run_folder().display()
         ));
-        std::process::exit(130);
+        std::process::exit(interrupt::STATUS);
     };
     if args.json {
         print_json(&summary)

@@ -38,6 +38,9 @@ pub struct Columns {
     /// Reference log-probabilities of the tokens that carry loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ref_log_probs: Option<String>,
+    /// Tokens of the completion, as they were drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion_tokens: Option<String>,
     /// The row's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
@@ -111,6 +114,11 @@ impl Columns {
         chosen(&self.ref_log_probs, "ref_log_probs")
     }
 
+    /// Column of the completion's tokens.
+    pub fn completion_tokens(&self) -> Option<&str> {
+        chosen(&self.completion_tokens, "completion_tokens")
+    }
+
     /// Column of the row's name.
     pub fn id(&self) -> Option<&str> {
         chosen(&self.id, "id")
@@ -128,6 +136,7 @@ impl Columns {
             self.score(),
             self.weight(),
             self.ref_log_probs(),
+            self.completion_tokens(),
             self.id(),
         ]
         .into_iter()
@@ -167,7 +176,7 @@ mod tests {
             columns.forms(),
             "`messages`, `prompt` with `completion`, `text`"
         );
-        assert_eq!(columns.all().len(), 10);
+        assert_eq!(columns.all().len(), 11);
     }
 
     #[test]

@@ -18,6 +18,7 @@ fn row(line: u64, text: &str) -> Row {
         score: None,
         weight: 1.0,
         ref_log_probs: None,
+        completion_tokens: None,
         id: None,
     }
 }

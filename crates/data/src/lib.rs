@@ -27,6 +27,7 @@
 //! | `score` | number >= 0 | quality, in proportion to which rows are drawn or weighted |
 //! | `weight` | number >= 0 | factor on the row's loss, 1 by default |
 //! | `ref_log_probs` | list of numbers | log pi_ref of each token that carries loss |
+//! | `completion_tokens` | list of numbers | the completion's tokens as they were drawn, beside `prompt` and `completion` |
 //! | `tools` | list | functions, for the chat template |
 //! | `id` | string or number | the row's name |
 //!

@@ -52,6 +52,9 @@ pub struct Row {
     pub weight: f32,
     /// log pi_ref of each token that carries loss, in order.
     pub ref_log_probs: Option<Vec<f32>>,
+    /// Tokens of the completion as a model drew them, which its text need not
+    /// give again; only beside a prompt and a completion.
+    pub completion_tokens: Option<Vec<u32>>,
     /// The row's name in its data set.
     pub id: Option<String>,
 }
@@ -112,6 +115,10 @@ impl Row {
         let ref_log_probs = floats(&at, &object, columns.ref_log_probs())?;
         let id = id(&at, &object, columns.id())?;
         let content = content(&at, &mut object, columns)?;
+        let completion_tokens = match content {
+            Content::PromptCompletion { .. } => tokens(&at, &object, columns.completion_tokens())?,
+            Content::Messages(_) | Content::Text(_) => None,
+        };
         let tools = match take(&mut object, columns.tools()) {
             None => None,
             Some((_, list @ Value::Array(_))) => Some(list),
@@ -125,6 +132,7 @@ impl Row {
             score,
             weight,
             ref_log_probs,
+            completion_tokens,
             id,
         })
     }
@@ -152,6 +160,10 @@ impl Row {
         put("score", self.score.map(Value::from));
         put("weight", (self.weight != 1.0).then(|| self.weight.into()));
         put("ref_log_probs", self.ref_log_probs.clone().map(Value::from));
+        put(
+            "completion_tokens",
+            self.completion_tokens.clone().map(Value::from),
+        );
         object
     }
 }
@@ -377,6 +389,26 @@ fn floats(
             .collect::<Result<_, _>>()
             .map(Some),
         Some((column, other)) => Err(wrong(at, column, other, "a list of numbers")),
+    }
+}
+
+fn tokens(
+    at: &Location,
+    object: &Map<String, Value>,
+    column: Option<&str>,
+) -> Result<Option<Vec<u32>>, DataError> {
+    match look(object, column) {
+        None => Ok(None),
+        Some((column, Value::Array(list))) => list
+            .iter()
+            .enumerate()
+            .map(|(i, value)| {
+                let token = value.as_u64().and_then(|token| u32::try_from(token).ok());
+                token.ok_or_else(|| wrong(at, &format!("{column}[{i}]"), value, "a token's number"))
+            })
+            .collect::<Result<_, _>>()
+            .map(Some),
+        Some((column, other)) => Err(wrong(at, column, other, "a list of tokens' numbers")),
     }
 }
 

@@ -102,6 +102,25 @@ fn long_strings_are_cut_in_messages_at_a_character() {
     assert_eq!(found, format!("the string \"{}...\"", "ä".repeat(40)));
 }
 
+#[test]
+fn completion_tokens_stand_beside_a_prompt_and_its_completion_only() {
+    let row = parse(r#"{"prompt": "a", "completion": "b", "completion_tokens": [7, 0]}"#);
+    assert_eq!(row.unwrap().completion_tokens, Some(vec![7, 0]));
+    // Elsewhere the column is somebody else's; many files count tokens in it.
+    let row = parse(r#"{"text": "a", "completion_tokens": 12}"#);
+    assert_eq!(row.unwrap().completion_tokens, None);
+    for (tokens, found) in [
+        ("12", "`completion_tokens` is the number 12"),
+        ("[1, -2]", "`completion_tokens[1]` is the number -2"),
+        ("[4294967296]", "`completion_tokens[0]` is the number"),
+        ("[1.5]", "`completion_tokens[0]` is the number 1.5"),
+    ] {
+        let json = format!(r#"{{"prompt": "", "completion": "", "completion_tokens": {tokens}}}"#);
+        let message = parse(&json).unwrap_err().to_string();
+        assert!(message.contains(found), "{message}");
+    }
+}
+
 fn finite() -> impl Strategy<Value = f32> {
     prop_oneof![
         -1e3_f32..1e3,
@@ -154,8 +173,10 @@ prop_compose! {
         score in proptest::option::of(finite()),
         weight in prop_oneof![Just(1.0), finite()],
         ref_log_probs in proptest::option::of(proptest::collection::vec(finite(), 0..5)),
+        completion_tokens in proptest::option::of(any::<Vec<u32>>()),
         id in proptest::option::of(any::<String>()),
     ) -> Row {
+        let pair = matches!(content, Content::PromptCompletion { .. });
         Row {
             at: at(1),
             content,
@@ -164,6 +185,7 @@ prop_compose! {
             score: score.map(f32::abs),
             weight: weight.abs(),
             ref_log_probs,
+            completion_tokens: completion_tokens.filter(|_| pair),
             id,
         }
     }

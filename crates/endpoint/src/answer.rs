@@ -31,6 +31,7 @@ struct Body {
 #[derive(Deserialize)]
 struct Usage {
     total_tokens: Option<u64>,
+    completion_tokens: Option<usize>,
 }
 
 /// One choice, or all pieces of a streamed one together.
@@ -64,13 +65,15 @@ struct LogProbs {
 
 #[derive(Deserialize)]
 struct TokenLogProb {
+    token: Option<String>,
     logprob: Option<f32>,
     /// llama.cpp.
     id: Option<u32>,
 }
 
-/// Reads the body of an answer with status 200.
-pub(crate) fn read(url: &str, body: &[u8]) -> Result<Answer, Failure> {
+/// Reads the body of an answer with status 200. `prefix` is what the assistant's
+/// message began with in the request.
+pub(crate) fn read(url: &str, body: &[u8], prefix: &str) -> Result<Answer, Failure> {
     let text = String::from_utf8_lossy(body);
     let streamed =
         text.trim_start().starts_with("data:") || text.trim_start().starts_with("event:");
@@ -83,7 +86,14 @@ pub(crate) fn read(url: &str, body: &[u8]) -> Result<Answer, Failure> {
             false => (body.choices.swap_remove(0), body.usage),
         }
     };
-    let completion = choice.into_completion(url)?;
+    let echoes = choice.echoes(prefix);
+    let mut completion = choice.into_completion(url)?;
+    if let Some(rest) = completion.text.strip_prefix(prefix).filter(|_| echoes) {
+        completion.text = rest.into();
+    }
+    if let Some(count) = usage.as_ref().and_then(|usage| usage.completion_tokens) {
+        check_count(&mut completion, count);
+    }
     let used = usage.and_then(|usage| usage.total_tokens);
     Ok(Answer { completion, used })
 }
@@ -108,6 +118,21 @@ fn parse(url: &str, json: &str) -> Result<Body, Failure> {
             format!("the server answered: {}", spoken(error)),
         )),
         _ => Ok(body),
+    }
+}
+
+/// Keeps tokens and log-probabilities only if they are of the whole completion of
+/// `count` tokens. llama.cpp leaves out tokens that are no whole characters.
+/// Others leave out the end token: the log-probabilities are of use without it,
+/// the tokens are not.
+fn check_count(completion: &mut Completion, count: usize) {
+    let told = completion.tokens.len().max(completion.log_probs.len());
+    if told == count {
+        return;
+    }
+    completion.tokens.clear();
+    if completion.finish != Finish::Stop || completion.log_probs.len() + 1 != count {
+        completion.log_probs.clear();
     }
 }
 
@@ -155,6 +180,23 @@ impl Choice {
         }
         append_list(&mut self.token_ids, piece.token_ids);
         self.finish_reason = piece.finish_reason.or(self.finish_reason.take());
+    }
+
+    /// Whether the text begins with what was given, as llama.cpp's does with some
+    /// templates: it does, and what the model wrote by itself does not.
+    fn echoes(&self, prefix: &str) -> bool {
+        let Some(tokens) = self
+            .logprobs
+            .as_ref()
+            .and_then(|told| told.content.as_ref())
+        else {
+            return false;
+        };
+        let written: String = tokens
+            .iter()
+            .filter_map(|told| told.token.as_deref())
+            .collect();
+        !prefix.is_empty() && !written.starts_with(prefix)
     }
 
     fn into_completion(self, url: &str) -> Result<Completion, Failure> {

@@ -3,12 +3,12 @@
 use super::*;
 
 fn completion(body: &str) -> Completion {
-    read("http://x/v1", body.as_bytes()).unwrap().completion
+    read("http://x/v1", body.as_bytes(), "").unwrap().completion
 }
 
 #[track_caller]
 fn passing(body: &str, reason: &str) {
-    match read("http://x/v1", body.as_bytes()) {
+    match read("http://x/v1", body.as_bytes(), "") {
         Err(Failure::Passing { reason: said, .. }) => assert!(said.contains(reason), "{said}"),
         other => panic!("{other:?}"),
     }
@@ -16,7 +16,7 @@ fn passing(body: &str, reason: &str) {
 
 #[track_caller]
 fn lasting(body: &str, reason: &str) {
-    match read("http://x/v1", body.as_bytes()) {
+    match read("http://x/v1", body.as_bytes(), "") {
         Err(Failure::Lasting(error)) => {
             assert!(error.to_string().contains(reason), "{error}");
             assert!(error.is_mistake());
@@ -33,7 +33,7 @@ fn a_chat_answer_of_openai_has_log_probs_without_token_ids() {
             "top_logprobs": [{"token": "4", "logprob": -0.25, "bytes": [52]}]}], "refusal": null},
         "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": 13}}"#;
-    let answer = read("http://x/v1", body.as_bytes()).unwrap();
+    let answer = read("http://x/v1", body.as_bytes(), "").unwrap();
     assert_eq!(answer.used, Some(13));
     let expected = Completion {
         text: "4".into(),
@@ -95,6 +95,41 @@ fn log_probs_with_a_gap_are_none_and_tokens_of_another_count_are_none() {
 }
 
 #[test]
+fn tokens_and_log_probs_of_a_part_of_the_completion_are_none() {
+    let body = |count: usize, finish: &str| {
+        completion(&format!(
+            r#"{{"choices": [{{"text": "ab", "finish_reason": "{finish}", "logprobs": {{"content":
+                [{{"id": 7, "logprob": -1.0}}, {{"id": 9, "logprob": -2.0}}]}}}}],
+                "usage": {{"completion_tokens": {count}}}}}"#
+        ))
+    };
+    let told = |read: Completion| (read.tokens.len(), read.log_probs.len());
+    assert_eq!(told(body(2, "stop")), (2, 2));
+    // Without the end token.
+    assert_eq!(told(body(3, "stop")), (0, 2));
+    assert_eq!(told(body(3, "length")), (0, 0));
+    assert_eq!(told(body(5, "stop")), (0, 0));
+}
+
+#[test]
+fn a_prefix_that_the_server_repeats_is_taken_off() {
+    let body = |text: &str, tokens: [&str; 2]| {
+        let content = tokens.map(|token| serde_json::json!({"token": token, "logprob": -1.0}));
+        let choice =
+            serde_json::json!({"message": {"content": text}, "logprobs": {"content": content}});
+        let body = serde_json::json!({"choices": [choice]}).to_string();
+        read("http://x/v1", body.as_bytes(), "ab")
+            .unwrap()
+            .completion
+            .text
+    };
+    assert_eq!(body("abcd", ["c", "d"]), "cd");
+    // The model began with the same letters.
+    assert_eq!(body("abcd", ["ab", "cd"]), "abcd");
+    assert_eq!(body("cd", ["c", "d"]), "cd");
+}
+
+#[test]
 fn reasoning_goes_back_before_the_answer() {
     let body = |reasoning: &str, content: &str, key: &str| {
         let message = serde_json::json!({"content": content, key: reasoning});
@@ -126,7 +161,7 @@ data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_toke
 data: [DONE]
 
 "#;
-    let answer = read("http://x/v1", body.as_bytes()).unwrap();
+    let answer = read("http://x/v1", body.as_bytes(), "").unwrap();
     let expected = Completion {
         text: "42".into(),
         tokens: vec![3, 8],
@@ -171,7 +206,7 @@ fn what_is_no_answer_is_an_error_at_once() {
 proptest::proptest! {
     #[test]
     fn no_body_makes_it_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
-        let _ = read("http://x/v1", &bytes);
+        let _ = read("http://x/v1", &bytes, "ab");
     }
 
     #[test]

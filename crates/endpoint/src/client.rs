@@ -15,7 +15,7 @@ use crate::backoff;
 use crate::error::EndpointError;
 use crate::http::{Failure, Http, trouble};
 use crate::pace::Pace;
-use crate::query::Query;
+use crate::query::{Prompt, Query};
 
 /// Longest that a server may ask to wait; beyond it the work ends, to be
 /// resumed later.
@@ -109,11 +109,8 @@ pub enum Notice {
         /// How many there are at most.
         retries: u32,
     },
-    /// The server does not take a field; it is left out from now on.
-    Without {
-        /// The field.
-        field: &'static str,
-    },
+    /// The server does not take these fields; they are left out from now on.
+    Without(Vec<&'static str>),
 }
 
 impl fmt::Display for Notice {
@@ -131,15 +128,22 @@ impl fmt::Display for Notice {
                     "{reason}; asking again in {seconds:.1} s ({repetition} of {retries})"
                 )
             }
-            Self::Without { field } => {
-                let consequence = match *field {
+            Self::Without(fields) => {
+                let consequence = |field: &&str| match *field {
                     "logprobs" => "completions come without log-probabilities",
                     "return_token_ids" => "completions may come without token ids",
                     "seed" => "the same command will not draw the same again",
-                    "max_tokens" => "max_completion_tokens takes its place",
-                    _ => "the server's own default holds, which may not be neutral",
+                    "max_tokens" => "it gets max_completion_tokens instead",
+                    _ => "its own defaults hold, which may truncate what is drawn",
                 };
-                write!(f, "the server does not take `{field}`: {consequence}")
+                let mut consequences: Vec<&str> = fields.iter().map(consequence).collect();
+                consequences.dedup();
+                write!(
+                    f,
+                    "the server does not take {}: {}",
+                    fields.join(", "),
+                    consequences.join("; ")
+                )
             }
         }
     }
@@ -353,7 +357,12 @@ impl Endpoint {
         loop {
             let (path, body) = self.fields.body(&self.model, query, work.sampling);
             let url = format!("{}/{path}", self.base);
-            let outcome = self.exchange(&url, &body, work);
+            // Text that was continued does not come back; only a message may.
+            let prefix = match &query.prompt {
+                Prompt::Text(_) => "",
+                Prompt::Messages(_) => query.prefix.as_str(),
+            };
+            let outcome = self.exchange(&url, &body, prefix, work);
             if let Err(Failure::Lasting(EndpointError::Refused {
                 status: 400 | 422,
                 message,
@@ -361,8 +370,9 @@ impl Endpoint {
             })) = &outcome
             {
                 let (again, news) = self.fields.learn(message, &body, work.sampling);
-                news.into_iter()
-                    .for_each(|field| notice(Notice::Without { field }));
+                if !news.is_empty() {
+                    notice(Notice::Without(news));
+                }
                 if again {
                     continue;
                 }
@@ -375,6 +385,7 @@ impl Endpoint {
         &self,
         url: &str,
         body: &Map<String, Value>,
+        prefix: &str,
         work: &Work<'_>,
     ) -> Result<Answer, Failure> {
         let body = Value::Object(body.clone()).to_string();
@@ -390,7 +401,7 @@ impl Endpoint {
             .post(url, &body)
             .map_err(|error| trouble(url, &error))
             .and_then(|reply| reply.accepted(url, &self.models))
-            .and_then(|reply| answer::read(url, &reply.body));
+            .and_then(|reply| answer::read(url, &reply.body, prefix));
         let used = match &outcome {
             Ok(answer) => answer.used.map_or(taken, |used| used as f64),
             Err(_) => 0.0,

@@ -26,6 +26,17 @@ pub enum EndpointError {
         /// The system's reason.
         reason: String,
     },
+    /// The server's certificate is not trusted.
+    #[error(
+        "{url}: {reason}; the certificate is not one that this machine trusts. \
+         SSL_CERT_FILE names a file with certificates to trust instead"
+    )]
+    Certificate {
+        /// What was asked for.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The server does not do what it is asked to.
     #[error("{url}: the server answered {status}: {message}{remedy}")]
     Refused {
@@ -92,6 +103,7 @@ impl EndpointError {
         match self {
             Self::Address { .. }
             | Self::Unreachable { .. }
+            | Self::Certificate { .. }
             | Self::NoModel { .. }
             | Self::Answer { .. } => true,
             Self::Refused { status, .. } => *status < 500,

@@ -122,23 +122,30 @@ fn read(mut response: Response<ureq::Body>) -> Result<Reply, ureq::Error> {
 /// Whether asking again can help with an exchange that failed.
 pub(crate) fn trouble(url: &str, error: &ureq::Error) -> Failure {
     use ureq::Error;
-    let unreachable = || {
-        Failure::Lasting(EndpointError::Unreachable {
-            url: url.into(),
-            reason: error.to_string(),
-        })
+    let reason = match error {
+        Error::Io(error) => error.to_string(),
+        error => error.to_string(),
     };
     match error {
         Error::BadUri(_) | Error::Http(_) => Failure::Lasting(EndpointError::Address {
             url: url.into(),
-            reason: error.to_string(),
+            reason,
         }),
-        // An unknown certificate stays unknown.
-        Error::Tls(_) | Error::Rustls(_) | Error::InvalidProxyUrl => unreachable(),
+        // Some of these arrive as input and output errors.
+        _ if reason.contains("certificate") => Failure::Lasting(EndpointError::Certificate {
+            url: url.into(),
+            reason,
+        }),
+        Error::Tls(_) | Error::Rustls(_) | Error::InvalidProxyUrl => {
+            Failure::Lasting(EndpointError::Unreachable {
+                url: url.into(),
+                reason,
+            })
+        }
         Error::Timeout(_) => {
             Failure::passing("no complete answer within the time limit (--timeout)")
         }
-        _ => Failure::passing(error.to_string()),
+        _ => Failure::passing(reason),
     }
 }
 
@@ -203,6 +210,11 @@ impl Reply {
             403 => "; the key is not allowed to do this".into(),
             404 => format!("; check the address, which mostly ends in /v1, and --model{known}"),
             405 => "; check the address, which mostly ends in /v1".into(),
+            400 | 422 if self.message().contains("continue_final_message") => {
+                "; this server cannot continue a message that has begun: give the prompts as text, \
+                 or leave out the prefix"
+                    .into()
+            }
             400 | 422 if self.message().to_lowercase().contains("model") => known,
             _ => String::new(),
         }

@@ -222,6 +222,15 @@ pub enum LmError {
         /// Why.
         reason: String,
     },
+    /// The tokens of a completion are not those of its text.
+    #[error(
+        "`completion_tokens` {reason}; they are another model's tokens, or the text was changed: \
+         remove the column to train on the text"
+    )]
+    DrawnTokens {
+        /// What does not fit.
+        reason: String,
+    },
     /// A sampling setting makes no sense.
     #[error("`{key}` is {found}, but it must be {expected}")]
     Sampling {
@@ -234,7 +243,8 @@ pub enum LmError {
     },
     /// A prompt is empty or leaves no room for a completion.
     #[error(
-        "the prompt has {found} tokens; it needs at least 1 and fewer than the {context} that the model has room for"
+        "the prompt has {found} tokens; it needs at least 1, and 1 more must have its place \
+         behind it, while the model has room for {context}"
     )]
     PromptLength {
         /// Tokens of the prompt.

@@ -35,6 +35,22 @@ pub struct TokenRequest {
     pub draw: u64,
 }
 
+impl TokenRequest {
+    /// Checks that a model with room for `context` tokens can continue the prompt.
+    ///
+    /// # Errors
+    /// If there is nothing to continue, or no room behind it.
+    pub fn check(&self, context: usize) -> Result<(), LmError> {
+        if self.prompt.is_empty() || self.prompt.len() >= context {
+            return Err(LmError::PromptLength {
+                found: self.prompt.len(),
+                context,
+            });
+        }
+        Ok(())
+    }
+}
+
 /// How many sequences are in work at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
@@ -117,7 +133,7 @@ impl<'a> Generation<'a> {
         let context = decoder.config().max_position;
         let mut capacity = 1;
         for request in requests {
-            check_prompt(&request.prompt, context)?;
+            request.check(context)?;
             capacity = capacity.max(request.prompt.len() + sampling.max_tokens);
         }
         let capacity = capacity.min(context);
@@ -334,18 +350,6 @@ impl Slot<'_> {
         let both = self.tokens.iter().zip(prompt).take(most);
         both.take_while(|(a, b)| a == b).count()
     }
-}
-
-/// # Errors
-/// If a prompt is empty, or leaves no room in a context of so many tokens.
-pub(crate) fn check_prompt(prompt: &[u32], context: usize) -> Result<(), LmError> {
-    if prompt.is_empty() || prompt.len() >= context {
-        return Err(LmError::PromptLength {
-            found: prompt.len(),
-            context,
-        });
-    }
-    Ok(())
 }
 
 /// The random numbers of one completion.

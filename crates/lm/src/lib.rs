@@ -23,8 +23,8 @@ pub use decoder::Decoder;
 pub use error::LmError;
 pub use generate::{Generation, Room, TokenRequest};
 pub use mask::{
-    Masked, encode_messages, encode_prompt_completion, encode_prompt_completion_messages,
-    encode_text,
+    Masked, encode_drawn, encode_messages, encode_prompt, encode_prompt_completion,
+    encode_prompt_completion_messages, encode_text,
 };
 pub use memory::MemoryPlan;
 pub use model::LanguageModel;

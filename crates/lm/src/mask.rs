@@ -135,6 +135,31 @@ pub fn encode_prompt_completion(
     finish(weights, tokens)
 }
 
+/// A prompt's tokens and behind them the very tokens that a model drew, which
+/// carry loss; nothing is appended. `text` is what the row says that they are.
+///
+/// # Errors
+/// When `text` is not how the tokens' text begins ([`LmError::DrawnTokens`]), or
+/// there are none ([`LmError::MaskEmpty`]).
+pub fn encode_drawn(
+    tokenizer: &Tokenizer,
+    prompt: Vec<u32>,
+    drawn: &[u32],
+    text: &str,
+    weight: f32,
+) -> Result<Masked, LmError> {
+    let found = tokenizer.decode(drawn, false)?;
+    // A character that the last tokens only begin reads otherwise with what follows.
+    if !found.starts_with(text.trim_end_matches('\u{FFFD}')) {
+        return Err(LmError::DrawnTokens {
+            reason: format!("read {found:?}, but the completion is {text:?}"),
+        });
+    }
+    let mut weights = vec![0.0; prompt.len()];
+    weights.resize(prompt.len() + drawn.len(), weight);
+    finish(weights, [&prompt, drawn].concat())
+}
+
 /// Encodes a plain text, with loss on all of its tokens but the first.
 ///
 /// # Errors

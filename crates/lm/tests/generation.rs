@@ -329,7 +329,7 @@ fn what_makes_no_sense_is_refused() {
         let refused = model.complete(&[request(prompt, 0)], &greedy(1), Room::default());
         let message = refused.expect_err("a bad prompt").to_string();
         assert!(
-            message.contains(found) && message.contains("256 that"),
+            message.contains(found) && message.contains("room for 256"),
             "{message}"
         );
     }

@@ -1,0 +1,258 @@
+//! Completions for a file of prompts: into a file, resumable.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use iwsft_data::RowWriter;
+use iwsft_files::Journal;
+use iwsft_lm::{Completion, Finish, Sampling};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::prompts::PromptRow;
+use crate::generator::{Generator, Prompt, Request};
+use crate::interrupt;
+use crate::mistake::Mistake;
+use crate::progress::{Progress, duration, say};
+use crate::table::Table;
+
+/// What is to be drawn, and where it goes.
+pub(crate) struct Job<'a> {
+    pub(crate) rows: &'a [PromptRow],
+    /// Completions of each prompt.
+    pub(crate) completions: usize,
+    pub(crate) sampling: &'a Sampling,
+    pub(crate) out: &'a Path,
+    /// Throw away what an interrupted attempt has done.
+    pub(crate) restart: bool,
+}
+
+/// A finished completion in the journal.
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    /// Of all requests: prompt by prompt, draw by draw.
+    index: usize,
+    completion: Completion,
+}
+
+/// What came of it.
+#[derive(Serialize)]
+pub(crate) struct Summary {
+    model: String,
+    out: PathBuf,
+    prompts: usize,
+    completions: usize,
+    /// Where every completion's tokens are known.
+    mean_tokens: Option<f64>,
+    /// Share that an end token or stop text ended.
+    stopped: f64,
+    /// Share that the limit or the context ended.
+    cut: f64,
+    /// Of this attempt.
+    seconds: f64,
+    /// Of this attempt, where tokens are known.
+    tokens_per_second: Option<f64>,
+}
+
+/// Draws what is missing and writes the file. `weights` identifies the model.
+pub(crate) fn sample(
+    generator: &mut dyn Generator,
+    weights: &str,
+    job: &Job<'_>,
+) -> anyhow::Result<Summary> {
+    let out = job.out;
+    if out.exists() && !job.restart && !Journal::path_for(out).exists() {
+        return Err(Mistake::new(format!(
+            "{}: is there already; choose another --out, or use --restart to replace it",
+            out.display()
+        ))
+        .into());
+    }
+    // A file that cannot be written is not worth the work.
+    drop(RowWriter::create(out)?);
+    let (mut journal, entries) = Journal::open::<Entry>(out, &work(weights, job), job.restart)?;
+    let total = job.rows.len() * job.completions;
+    let mut completions: Vec<Option<Completion>> = vec![None; total];
+    for entry in entries {
+        if let Some(place) = completions.get_mut(entry.index) {
+            *place = Some(entry.completion);
+        }
+    }
+    let missing: Vec<usize> = (0..total)
+        .filter(|&index| completions[index].is_none())
+        .collect();
+    let mut done = total - missing.len();
+    if done > 0 {
+        say(&format!("{done} of {total} completions are there already"));
+    }
+    interrupt::ends(format!(
+        "stopped; what is done is kept in {}: the same command goes on from there",
+        Journal::path_for(out).display()
+    ))?;
+    let requests: Vec<Request> = missing
+        .iter()
+        .map(|index| Request {
+            prompt: job.rows[index / job.completions].prompt.clone(),
+            prefix: String::new(),
+            draw: (index % job.completions) as u64,
+        })
+        .collect();
+    let mut progress = Progress::starting_at("sampling", total as u64, done as u64);
+    let (start, mut tokens) = (Instant::now(), 0);
+    let per_second = |tokens: usize| tokens as f64 / start.elapsed().as_secs_f64().max(1e-9);
+    generator.complete(&requests, job.sampling, &mut |request, completion| {
+        let index = missing[request];
+        tokens += count(&completion);
+        done += 1;
+        let entry = Entry { index, completion };
+        journal.append(&entry)?;
+        completions[index] = Some(entry.completion);
+        progress.at(done as u64, || match tokens {
+            0 => String::new(),
+            _ => format!("{:.0} tok/s", per_second(tokens)),
+        });
+        Ok(())
+    })?;
+    progress.finish();
+    let seconds = start.elapsed().as_secs_f64();
+    let completions: Vec<Completion> = completions.into_iter().flatten().collect();
+    anyhow::ensure!(completions.len() == total, "a completion was lost");
+    let column = log_probs_column(generator, job.sampling, &completions);
+    write(job, column, &completions)?;
+    journal.remove()?;
+
+    let drawn: usize = completions.iter().map(count).sum();
+    let all_known = completions.iter().all(|each| count(each) > 0);
+    let stopped = completions
+        .iter()
+        .filter(|each| each.finish == Finish::Stop)
+        .count();
+    Ok(Summary {
+        model: generator.name(),
+        out: out.to_owned(),
+        prompts: job.rows.len(),
+        completions: total,
+        mean_tokens: all_known.then_some(drawn as f64 / total as f64),
+        stopped: stopped as f64 / total as f64,
+        cut: (total - stopped) as f64 / total as f64,
+        seconds,
+        tokens_per_second: all_known.then_some(tokens as f64 / seconds),
+    })
+}
+
+/// Tokens of a completion; 0 where a server does not tell.
+fn count(completion: &Completion) -> usize {
+    completion.tokens.len().max(completion.log_probs.len())
+}
+
+/// Where log-probabilities go: training takes `ref_log_probs` for those of every
+/// token that was drawn, under the distribution it was drawn from.
+fn log_probs_column(
+    generator: &dyn Generator,
+    sampling: &Sampling,
+    completions: &[Completion],
+) -> &'static str {
+    let is_whole =
+        |each: &&Completion| !each.tokens.is_empty() && each.tokens.len() == each.log_probs.len();
+    let (whole, all) = (
+        completions.iter().filter(is_whole).count(),
+        completions.len(),
+    );
+    let reason = match generator.log_probs_differ(sampling) {
+        Some(reason) => reason.to_owned(),
+        None if whole < all => {
+            let without = all - whole;
+            format!("{without} of {all} completions came without tokens or log-probabilities")
+        }
+        None => return "ref_log_probs",
+    };
+    say(
+        &match completions.iter().any(|each| !each.log_probs.is_empty()) {
+            true => {
+                format!("log-probabilities go to `model_log_probs`, not `ref_log_probs`: {reason}")
+            }
+            false => "the server gave no log-probabilities; training computes the reference".into(),
+        },
+    );
+    "model_log_probs"
+}
+
+/// Everything that decides the result.
+fn work(weights: &str, job: &Job<'_>) -> Value {
+    let mut hasher = blake3::Hasher::new();
+    for row in job.rows {
+        let prompt = prompt_value(&row.prompt);
+        hasher.update(json!([row.id, prompt, row.kept]).to_string().as_bytes());
+        hasher.update(b"\n");
+    }
+    json!({
+        "model": weights,
+        "prompts": hasher.finalize().to_hex().to_string(),
+        "completions": job.completions,
+        "sampling": job.sampling,
+    })
+}
+
+fn write(job: &Job<'_>, column: &str, completions: &[Completion]) -> anyhow::Result<()> {
+    let mut writer = RowWriter::create(job.out)?;
+    for (index, completion) in completions.iter().enumerate() {
+        let (row, draw) = (&job.rows[index / job.completions], index % job.completions);
+        writer.write(&output(row, draw, column, completion))?;
+    }
+    Ok(writer.finish()?)
+}
+
+/// A row of the output, such that training reads the tokens that were drawn.
+fn output(
+    row: &PromptRow,
+    draw: usize,
+    log_probs: &str,
+    completion: &Completion,
+) -> Map<String, Value> {
+    let text = match &row.prompt {
+        Prompt::Text(_) => json!(completion.text),
+        Prompt::Messages(_) => json!([{"role": "assistant", "content": completion.text}]),
+    };
+    let mut object = Map::new();
+    object.insert("id".into(), json!(format!("{}-{draw}", row.id)));
+    object.insert("prompt".into(), prompt_value(&row.prompt));
+    object.insert("completion".into(), text);
+    object.extend(row.kept.clone());
+    object.insert("draw".into(), json!(draw));
+    object.insert("finish".into(), json!(completion.finish));
+    if !completion.tokens.is_empty() {
+        object.insert("completion_tokens".into(), json!(completion.tokens));
+    }
+    if !completion.log_probs.is_empty() {
+        object.insert(log_probs.into(), json!(completion.log_probs));
+    }
+    object
+}
+
+fn prompt_value(prompt: &Prompt) -> Value {
+    match prompt {
+        Prompt::Text(text) => json!(text),
+        Prompt::Messages(messages) => json!(messages),
+    }
+}
+
+impl Summary {
+    pub(crate) fn print(&self) -> anyhow::Result<()> {
+        let mut table = Table::new(["", ""]);
+        let percent = |share: f64| format!("{:.1}%", 100.0 * share);
+        table.row(["model".into(), self.model.clone()]);
+        table.row(["prompts".into(), self.prompts.to_string()]);
+        table.row(["completions".into(), self.completions.to_string()]);
+        if let Some(mean) = self.mean_tokens {
+            table.row(["tokens, mean".into(), format!("{mean:.1}")]);
+        }
+        table.row(["ended by themselves".into(), percent(self.stopped)]);
+        table.row(["cut by a limit".into(), percent(self.cut)]);
+        table.row(["time".into(), duration(self.seconds)]);
+        if let Some(rate) = self.tokens_per_second {
+            table.row(["tokens/s".into(), format!("{rate:.0}")]);
+        }
+        table.row(["out".into(), self.out.display().to_string()]);
+        table.print()
+    }
+}
