@@ -14,12 +14,13 @@ use iwsft_eval::grade;
 use iwsft_files::Journal;
 use serde_json::json;
 
+use crate::interrupt;
 use crate::mistake::Mistake;
 use crate::progress::{Progress, say};
 use crate::table::print_json;
 
 use attempt::{Attempt, Forcing, Piece};
-use exam::{Exam, Overrides};
+use exam::{Exam, Overrides, SamplingOverrides};
 use model::{ModelArgs, OpenModel};
 use results::Results;
 pub(crate) use training::{EvalSection, TrainingExam, in_words};
@@ -77,6 +78,8 @@ pub(crate) struct Args {
     grader: grade::Kind,
     #[command(flatten)]
     overrides: Overrides,
+    #[command(flatten)]
+    sampling: SamplingOverrides,
     /// Most tokens of thinking; then it is ended, and the answer drawn.
     #[arg(long, value_name = "N")]
     thinking_tokens: Option<usize>,
@@ -143,7 +146,13 @@ impl Args {
                 &self.answer_column,
                 self.grader,
             );
-            return Ok(vec![Exam::open(own, None, &self.overrides, forcing)?]);
+            return Ok(vec![Exam::open(
+                own,
+                None,
+                &self.overrides,
+                &self.sampling,
+                forcing,
+            )?]);
         }
         if self.benchmarks.is_empty() {
             return Err(Mistake::new(
@@ -155,7 +164,13 @@ impl Args {
         let mut exams = Vec::new();
         for (name, data) in self.benchmarks.iter().zip(data) {
             let benchmark = exam::benchmark(name)?;
-            let exam = Exam::open(benchmark, data, &self.overrides, forcing.clone())?;
+            let exam = Exam::open(
+                benchmark,
+                data,
+                &self.overrides,
+                &self.sampling,
+                forcing.clone(),
+            )?;
             if exams.iter().any(|other: &Exam| other.name() == exam.name()) {
                 let message = format!("--benchmark {name}: is given twice");
                 return Err(Mistake::new(message).into());
@@ -219,6 +234,9 @@ fn evaluate(
         "chat": model.chat,
         "benchmarks": settings,
     });
+    for exam in exams {
+        exam.require_room(&*model.generator, model.chat)?;
+    }
     let (mut journal, entries) = Journal::open::<Entry>(&answers, &work, restart)?;
     let mut attempts: Vec<Vec<Attempt>> = exams.iter().map(Exam::attempts).collect();
     for entry in entries {
@@ -233,6 +251,10 @@ fn evaluate(
     if done > 0 {
         say(&format!("going on behind {done} of {total} answers"));
     }
+    interrupt::ends(format!(
+        "stopped; what is done is kept in {}: the same command goes on from there",
+        Journal::path_for(&answers).display()
+    ))?;
     let mut progress = Progress::starting_at("answers", total as u64, done as u64);
     for (index, exam) in exams.iter().enumerate() {
         let generator = &mut *model.generator;
@@ -241,7 +263,6 @@ fn evaluate(
             model.chat,
             &mut attempts[index],
             &mut |attempt, piece, complete| {
-                let piece = piece.clone();
                 journal.append(&Entry {
                     exam: index,
                     attempt,

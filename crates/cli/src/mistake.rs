@@ -1,6 +1,7 @@
 //! Telling a user's mistake (exit status 2) from a failure (exit status 1).
 
 use iwsft_data::DataError;
+use iwsft_data::curation::CurationError;
 use iwsft_endpoint::EndpointError;
 use iwsft_eval::benchmark::BenchmarkError;
 use iwsft_files::JournalError;
@@ -70,11 +71,9 @@ fn is_mistake(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
     if let Some(error) = error.downcast_ref::<EndpointError>() {
         return Some(error.is_mistake());
     }
-    if let Some(error) = error.downcast_ref::<JournalError>() {
-        return Some(!matches!(error, JournalError::Io { .. }));
-    }
     let others = error.is::<Mistake>()
         || error.is::<DataError>()
+        || error.is::<CurationError>()
         || error.is::<ObjectiveError>()
         || error.is::<BenchmarkError>();
     others.then_some(true)

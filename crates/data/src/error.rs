@@ -46,10 +46,28 @@ pub enum DataError {
         reason: io::Error,
     },
     /// The file's name asks for a format that is only read.
-    #[error("{}: this format is only read; name the output .jsonl or .jsonl.gz", path.display())]
+    #[error(
+        "{}: this format is only read; name the output .jsonl, .jsonl.gz or .parquet",
+        path.display()
+    )]
     NotWritten {
         /// The file asked for.
         path: PathBuf,
+    },
+    /// A value cannot go into the Parquet column of the rows before it.
+    #[error(
+        "{at}: `{column}` is {found}, expected {expected}: a Parquet column has one type; \
+         correct the value, or name the output .jsonl, which takes any"
+    )]
+    MixedColumn {
+        /// The row, counted from 1 as rows are written.
+        at: Location,
+        /// The column, with the path inside it: `messages[].content`.
+        column: String,
+        /// The value that does not fit.
+        found: String,
+        /// What the rows before have.
+        expected: String,
     },
     /// There is no row in the file.
     #[error("{}: holds no rows, expected at least one; remove it from the recipe or fill it", path.display())]

@@ -47,6 +47,9 @@
 //! [`EpochOrder`] shuffles, mixes and draws by quality, reproducibly; [`pack`]
 //! fills micro-batches.
 //!
+//! Which rows are worth keeping in the first place is for [`curation`]: rules
+//! over graded rows, before training; [`RowWriter`] writes what they leave.
+//!
 //! ```
 //! use std::{convert::Infallible, path::Path};
 //! use iwsft_data::{Columns, Dataset, Encoded, EpochOrder, Mixture, Rules, read};
@@ -74,9 +77,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod column_type;
 mod columns;
 mod csv_rows;
-mod curate;
+pub mod curation;
+mod encode;
 mod epoch;
 mod error;
 mod json_lines;
@@ -84,6 +89,7 @@ mod json_list;
 mod mixture;
 mod pack;
 mod parquet_rows;
+mod parquet_writer;
 mod reader;
 mod report;
 mod row;
@@ -91,7 +97,7 @@ mod trajectory;
 mod writer;
 
 pub use columns::Columns;
-pub use curate::{EmptyMask, Rules, TooLong};
+pub use encode::{EmptyMask, Rules, TooLong};
 pub use epoch::EpochOrder;
 pub use error::DataError;
 pub use mixture::{Mixture, Pool, Source};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::DataError;
 use crate::columns::Columns;
-use crate::curate::Rules;
+use crate::encode::Rules;
 use crate::reader::read;
 use crate::report::Report;
 use crate::row::Row;

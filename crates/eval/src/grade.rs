@@ -10,7 +10,7 @@
 //! use iwsft_eval::grade::Grader;
 //!
 //! let grader = Grader::default();
-//! let verdict = grader.grade("0.750", r"Half of it and half again: $\boxed{0.75}$.");
+//! let verdict = grader.grade(r"\frac{3}{4}", r"Half of it and half again: $\boxed{0.75}$.");
 //! assert!(verdict.right);
 //! assert_eq!(verdict.extracted.as_deref(), Some("0.75"));
 //! assert!(!grader.grade("42", "The answer is 24.").right);
@@ -19,8 +19,17 @@
 mod budget;
 mod choice;
 mod compare;
+mod expression;
 mod extract;
 mod fold;
+mod lexer;
+mod matrix;
+mod numeric;
+mod parser;
+mod polynomial;
+mod relation;
+mod sets;
+mod value;
 
 use std::time::Duration;
 

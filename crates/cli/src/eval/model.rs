@@ -1,6 +1,6 @@
 //! The model that an evaluation asks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use iwsft_lm::{MemoryPlan, Room};
 
@@ -8,13 +8,16 @@ use crate::embedded::Embedded;
 use crate::endpoint;
 use crate::generator::Generator;
 use crate::language::ModelFolder;
-use crate::mistake::Mistake;
 
 /// A model folder, or a server.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ModelArgs {
-    /// A Hugging Face model folder; not with --endpoint.
+    /// A Hugging Face model folder.
+    #[arg(required_unless_present = "endpoint", conflicts_with = "endpoint")]
     model: Option<PathBuf>,
+    /// A chat template to use instead of the model's own.
+    #[arg(long, value_name = "FILE", conflicts_with = "endpoint")]
+    chat_template: Option<PathBuf>,
     /// Ask in plain text, without the model's chat template.
     #[arg(long)]
     plain: bool,
@@ -33,30 +36,15 @@ pub(crate) struct OpenModel {
 
 impl ModelArgs {
     pub(crate) fn open(&self) -> anyhow::Result<OpenModel> {
-        let path = match (&self.model, self.server.connect()?) {
-            (Some(path), Some(_)) => {
-                return Err(Mistake::new(format!(
-                    "{}: a model folder and --endpoint are two different models; \
-                     keep one (--model NAME is the server's model)",
-                    path.display()
-                ))
-                .into());
-            }
-            (None, Some(server)) => {
-                return Ok(OpenModel {
-                    generator: Box::new(server),
-                    weights: None,
-                    chat: !self.plain,
-                });
-            }
-            (None, None) => {
-                return Err(
-                    Mistake::new("no model; give a folder, or a server by --endpoint").into(),
-                );
-            }
-            (Some(path), None) => path,
-        };
-        let folder = ModelFolder::open(path, None)?;
+        if let Some(server) = self.server.connect()? {
+            return Ok(OpenModel {
+                generator: Box::new(server),
+                weights: None,
+                chat: !self.plain,
+            });
+        }
+        let path = self.model.as_deref().unwrap_or(Path::new(""));
+        let folder = ModelFolder::open(path, self.chat_template.as_deref())?;
         let (model, parameters) = folder.load(MemoryPlan::default())?;
         Ok(OpenModel {
             weights: Some(folder.model_hash(&parameters)?),

@@ -10,7 +10,7 @@ use iwsft_train::{Evaluator, SourceError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::exam::{self, Exam, Overrides};
+use super::exam::{self, Exam, Overrides, SamplingOverrides};
 use super::results::BenchmarkResults;
 use crate::embedded::Embedded;
 use crate::generator::Generator;
@@ -40,14 +40,11 @@ pub(crate) struct EvalSection {
     pub(crate) metrics: Option<Vec<Metric>>,
     /// Ask only the first problems.
     pub(crate) limit: Option<usize>,
-    /// What logits are divided by.
-    pub(crate) temperature: Option<f64>,
-    /// Share of the probability to draw from.
-    pub(crate) top_p: Option<f64>,
-    /// Most tokens of an answer.
-    pub(crate) max_tokens: Option<usize>,
     /// Decides what is drawn: the same at each evaluation.
     pub(crate) seed: Option<u64>,
+    /// How answers are drawn, where it is not as the benchmark says.
+    #[serde(default)]
+    pub(crate) sampling: SamplingOverrides,
 }
 
 impl EvalSection {
@@ -74,9 +71,6 @@ impl EvalSection {
             k: self.k,
             metrics: self.metrics.clone(),
             limit: self.limit,
-            temperature: self.temperature,
-            top_p: self.top_p,
-            max_tokens: self.max_tokens,
             seed: self.seed,
         };
         let benchmark = match (&self.benchmark, &self.problems) {
@@ -87,7 +81,13 @@ impl EvalSection {
                 return Err(Mistake::new(message).into());
             }
         };
-        Exam::open(benchmark, self.data.clone(), &overrides, None)
+        Exam::open(
+            benchmark,
+            self.data.clone(),
+            &overrides,
+            &self.sampling,
+            None,
+        )
     }
 }
 
@@ -141,8 +141,9 @@ impl<'a> TrainingExam<'a> {
     }
 
     fn take(&self, generator: &mut dyn Generator) -> anyhow::Result<Map<String, Value>> {
-        let mut attempts = self.exam.attempts();
         let exam = &self.exam;
+        exam.require_room(generator, self.chat)?;
+        let mut attempts = exam.attempts();
         exam.draw(
             generator,
             self.chat,

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::Extraction;
-use super::extract::{ANSWER, FINAL_ANSWER, boxed, ending, pattern, sentence};
+use super::extract::{ANSWER, FINAL_ANSWER, MOST_TEXT, boxed, ending, pattern, sentence};
 
 /// The letter that a text begins with: `C`, `(C)`, `**C.**`, `C Cecile`.
 static LEADING: LazyLock<Regex> = LazyLock::new(|| {
@@ -18,7 +18,7 @@ static ALONE: LazyLock<Regex> =
 
 /// The letter that `rule` finds.
 pub(super) fn find(text: &str, rule: Extraction) -> Option<String> {
-    let text = ending(text);
+    let text = ending(text, MOST_TEXT);
     match rule {
         Extraction::FinalAnswer => first(behind(text, &FINAL_ANSWER)?),
         Extraction::AnswerPhrase => first(behind(text, &ANSWER)?),
@@ -27,7 +27,7 @@ pub(super) fn find(text: &str, rule: Extraction) -> Option<String> {
         Extraction::Hash | Extraction::LastLine | Extraction::Line | Extraction::Whole => {
             only(&super::extract::find(text, rule)?)
         }
-        Extraction::LastNumber | Extraction::LastMath => None,
+        Extraction::LastNumber | Extraction::LastMath | Extraction::Formula => None,
     }
 }
 

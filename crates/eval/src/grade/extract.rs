@@ -7,9 +7,14 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
+use super::fold::TEXT;
+use super::lexer::NAMES;
 
 /// Bytes of a text that are looked at, from its end: answers stand there.
-const MOST_TEXT: usize = 1 << 16;
+pub(super) const MOST_TEXT: usize = 1 << 16;
+
+/// Bytes from its end in which numbers and formulas are looked for.
+const MOST_PROSE: usize = 1 << 14;
 
 /// Longest answer, in bytes.
 pub(super) const MOST_ANSWER: usize = 1 << 12;
@@ -18,7 +23,7 @@ pub(super) const MOST_ANSWER: usize = 1 << 12;
 const MOST_LINE: usize = 200;
 
 /// Letters between two boxes, or two formulas, that make one list of them.
-const MOST_BETWEEN: usize = 20;
+const MOST_BETWEEN: usize = 16;
 
 /// A rule that finds the answer in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -44,6 +49,9 @@ pub enum Extraction {
     /// Of [`Kind::Choice`]: the letter that the text begins with, or else the
     /// last letter that stands alone.
     Letter,
+    /// The text, where it is one line of at most 200 bytes without words: a
+    /// bare formula.
+    Formula,
     /// The text, where it is one line of at most 200 bytes.
     Line,
     /// The whole text.
@@ -59,6 +67,7 @@ impl Extraction {
                 Self::Boxed,
                 Self::Hash,
                 Self::AnswerPhrase,
+                Self::Formula,
                 Self::LastNumber,
                 Self::LastMath,
                 Self::Line,
@@ -82,7 +91,7 @@ impl Extraction {
 
 /// The answer that `rule` finds, without surrounding space; never empty.
 pub(super) fn find(text: &str, rule: Extraction) -> Option<String> {
-    let text = ending(text);
+    let text = ending(text, MOST_TEXT);
     let found = match rule {
         Extraction::FinalAnswer => behind(text, &FINAL_ANSWER)?,
         Extraction::AnswerPhrase => behind(text, &ANSWER)?,
@@ -91,15 +100,15 @@ pub(super) fn find(text: &str, rule: Extraction) -> Option<String> {
             let (_, behind) = text.rsplit_once("####")?;
             behind.lines().next()?.to_owned()
         }
-        Extraction::LastNumber => last_number(text)?,
-        Extraction::LastMath => last_math(text)?,
+        Extraction::LastNumber => last_number(ending(text, MOST_PROSE))?,
+        Extraction::LastMath => last_math(ending(text, MOST_PROSE))?,
         Extraction::LastLine => text.trim().lines().next_back()?.to_owned(),
         Extraction::Letter => return None,
-        Extraction::Line => {
-            let line = text.trim();
-            let is_one = line.len() <= MOST_LINE && !line.contains('\n');
-            is_one.then(|| line.to_owned())?
+        Extraction::Formula => {
+            let line = line(text).filter(|line| words(line) == 0 && !line.contains(": "))?;
+            line.to_owned()
         }
+        Extraction::Line => line(text)?.to_owned(),
         Extraction::Whole => text.to_owned(),
     };
     let found = found.trim();
@@ -123,9 +132,9 @@ pub(super) fn gold(gold: &str, kind: Kind) -> String {
     gold.trim().to_owned()
 }
 
-/// The last [`MOST_TEXT`] bytes.
-pub(super) fn ending(text: &str) -> &str {
-    let mut start = text.len().saturating_sub(MOST_TEXT);
+/// The last bytes of a text.
+pub(super) fn ending(text: &str, most: usize) -> &str {
+    let mut start = text.len().saturating_sub(most);
     while !text.is_char_boundary(start) {
         start += 1;
     }
@@ -164,7 +173,7 @@ static MATH: LazyLock<Regex> = LazyLock::new(|| {
 /// A number of prose, a quotient of two, or a bare LaTeX fraction or root.
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
-        r"[-+−]?\s?(?:\d*\\[dtc]?frac\s*\{[^{}]*\}\s*\{[^{}]*\}|\d*\\sqrt\{[^{}]*\}",
+        r"(?:[-+−]\s?)?(?:\d*\\[dtc]?frac\s*\{[^{}]*\}\s*\{[^{}]*\}|\d*\\sqrt\{[^{}]*\}",
         r"|(?:\d{1,3}(?:[,\u{a0}\u{202f}]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?|\.\d+)",
         r"(?:[eE][-+]?\d+\b)?(?:\s?/\s?\d+(?:\.\d+)?)?)(?:\s?\\?%)?",
     ))
@@ -183,38 +192,82 @@ fn behind(text: &str, phrase: &Regex) -> Option<String> {
     }
     let formulas = formulas(sentence);
     if let Some(first) = formulas.first().filter(|first| first.whole.start == 0) {
-        let joined = 1 + joined(sentence, &formulas, |formula| formula.whole.clone());
-        let last = &formulas[joined - 1];
+        let last = &formulas[joined(sentence, &formulas)];
         return Some(sentence[first.whole.start..last.whole.end].to_owned());
     }
-    let prose = sentence
-        .split(|c: char| !c.is_alphabetic())
-        .filter(|word| word.len() > 1)
-        .count();
-    let short = prose <= 3 && sentence.len() <= MOST_LINE;
-    if short && (has_digit(sentence) || !has_digit(rest)) {
-        return Some(sentence.trim_end_matches(['*', '_']).to_owned());
+    let numbers = numbers(sentence, &formulas);
+    let plain = sentence.trim_end_matches(['*', '_']);
+    let alone = match (words(plain), &numbers[..]) {
+        (0, _) => true,
+        (1..=3, []) => !has_digit(rest),
+        (1..=3, [number]) => plain[..number.start].chars().all(|c| !c.is_alphanumeric()),
+        _ => false,
+    };
+    if alone && plain.len() <= MOST_LINE {
+        return Some(plain.to_owned());
     }
-    let first = numbers(sentence, &formulas).into_iter().next()?;
-    Some(sentence[first].to_owned())
+    // What follows the last equals sign is the result, or else the first number.
+    let result = sentence.rfind('=').unwrap_or(0);
+    let behind = |number: &&Range<usize>| number.start >= result;
+    let first = numbers.iter().find(behind).or(numbers.first())?.clone();
+    let at = formulas.iter().position(|formula| formula.whole == first);
+    let joined = at.map_or(0, |at| joined(sentence, &formulas[at..]));
+    let end = at.map_or(first.end, |at| formulas[at + joined].whole.end);
+    Some(sentence[first.start..end].to_owned())
 }
 
-/// The text up to the end of its first sentence or line.
+/// The text, where it is one short line.
+fn line(text: &str) -> Option<&str> {
+    let line = text.trim();
+    (line.len() <= MOST_LINE && !line.contains('\n')).then_some(line)
+}
+
+/// Words of a text that belong to no formula.
+fn words(text: &str) -> usize {
+    let known = |word: &str| {
+        ["and", "percent", "array"].contains(&word)
+            || word.ends_with("matrix")
+            || NAMES.iter().any(|name| word.starts_with(name))
+    };
+    let text = TEXT.replace_all(text, " ");
+    let (mut count, mut behind_command) = (0, false);
+    for part in text.split_inclusive(|c: char| !c.is_alphabetic()) {
+        let word = part.trim_end_matches(|c: char| !c.is_alphabetic());
+        let is_word = word.chars().count() >= 3 || word.len() >= 3 && !word.is_ascii();
+        count += usize::from(is_word && !behind_command && !known(word));
+        behind_command = part.ends_with('\\');
+    }
+    count
+}
+
+/// The text up to the end of its first sentence or line, or of the room for an
+/// answer.
 pub(super) fn sentence(text: &str) -> &str {
     let text = text.trim_start();
-    let (mut depth, mut math) = (0_usize, false);
+    let mut most = MOST_ANSWER.min(text.len());
+    while !text.is_char_boundary(most) {
+        most -= 1;
+    }
+    let text = &text[..most];
+    let (mut depth, mut inline, mut display) = (0_usize, false, false);
     let mut characters = text.char_indices().peekable();
     while let Some((at, character)) = characters.next() {
         match character {
-            '\\' => {
-                characters.next();
-            }
+            '\\' => match characters.next() {
+                Some((_, '[')) => display = true,
+                Some((_, ']')) => display = false,
+                _ => {}
+            },
             '{' => depth += 1,
             '}' => depth = depth.saturating_sub(1),
-            '$' => math = !math,
-            '\n' if depth == 0 => return &text[..at],
+            '$' if text[at..].starts_with("$$") => {
+                characters.next();
+                display = !display;
+            }
+            '$' => inline = !inline,
+            '\n' if depth == 0 && !display => return &text[..at],
             '。' | '।' => return &text[..at],
-            '.' | '!' | '?' if depth == 0 && !math => {
+            '.' | '!' | '?' if depth == 0 && !inline && !display => {
                 let next = characters.peek().map(|&(_, next)| next);
                 if next.is_none_or(|next| next.is_whitespace() || "*\"'”)".contains(next)) {
                     return &text[..at];
@@ -283,12 +336,11 @@ fn joined_back<T>(text: &str, items: &[T], range: impl Fn(&T) -> Range<usize>) -
         .count()
 }
 
-/// How many items at the start of `items` are joined to the first one.
-fn joined<T>(text: &str, items: &[T], range: impl Fn(&T) -> Range<usize>) -> usize {
-    items
-        .windows(2)
-        .take_while(|pair| joins(&text[range(&pair[0]).end..range(&pair[1]).start]))
-        .count()
+/// How many formulas behind the first one are joined to it.
+fn joined(text: &str, formulas: &[Formula]) -> usize {
+    let between = |pair: &[Formula]| &text[pair[0].whole.end..pair[1].whole.start];
+    let pairs = formulas.windows(2);
+    pairs.take_while(|pair| joins(between(pair))).count()
 }
 
 /// Whether the text between two answers makes them one list.
@@ -398,16 +450,19 @@ fn prose_numbers(text: &str, within: Range<usize>, found: &mut Vec<Range<usize>>
     while let Some(number) = NUMBER.find_at(prose, from) {
         let mut range = number.range();
         from = range.end;
-        // A minus behind a value is an operator.
+        // A sign behind a value is an operator, unless it clings to its number.
         let before = prose[..range.start].trim_end().chars().next_back();
         let glued = prose[..range.start].chars().next_back();
         let signed = number.as_str().starts_with(['-', '+', '−']);
-        let operator = before.is_some_and(|c| c.is_alphanumeric() || c == ')' || c == '}');
+        let apart = glued.is_some_and(char::is_whitespace);
+        let clings = apart && !number.as_str().contains(char::is_whitespace);
+        let value = before.is_some_and(|c| c.is_alphanumeric() || c == ')' || c == '}');
+        let operator = value && !clings;
         if signed && operator {
             let sign = number.as_str().chars().next().map_or(0, char::len_utf8);
             range.start += sign;
-        } else if glued.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_') {
-            continue; // part of a name, like the 2 of `x2`
+        } else if glued.is_some_and(|c| c.is_ascii_alphanumeric() || "_^".contains(c)) {
+            continue; // part of a name or an exponent: `x2`, `x^2`
         }
         found.push(range);
     }

@@ -231,5 +231,5 @@ fn admit(
 }
 
 #[cfg(test)]
-#[path = "curate_tests.rs"]
+#[path = "encode_tests.rs"]
 mod tests;

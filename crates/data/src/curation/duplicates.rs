@@ -1,0 +1,98 @@
+//! Keep one of rows that say the same.
+
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+
+use crate::curation::{Candidates, CurationError, Kept, Rule};
+
+/// Of rows with the same prompt and completion, white space aside, keeps the
+/// best by score, then by reward; of equals the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Duplicates;
+
+impl Rule for Duplicates {
+    fn name(&self) -> &'static str {
+        "dedup"
+    }
+
+    fn setting(&self) -> String {
+        "exact".to_owned()
+    }
+
+    fn apply(&self, rows: &Candidates, kept: &[usize]) -> Result<Kept, CurationError> {
+        let hashes: Vec<blake3::Hash> = kept
+            .par_iter()
+            .map(|&index| {
+                let row = rows.row(index);
+                let mut hasher = blake3::Hasher::new();
+                for text in [&row.prompt, &row.completion] {
+                    for word in text.split_whitespace() {
+                        hasher.update(word.as_bytes()).update(b" ");
+                    }
+                    hasher.update(b"\n");
+                }
+                hasher.finalize()
+            })
+            .collect();
+        let mut clusters: HashMap<blake3::Hash, usize> = HashMap::new();
+        let numbers: Vec<usize> = hashes
+            .into_iter()
+            .map(|hash| {
+                let next = clusters.len();
+                *clusters.entry(hash).or_insert(next)
+            })
+            .collect();
+        Ok(best_of_each(rows, kept, &numbers, clusters.len()).into())
+    }
+}
+
+/// The best row of each cluster, in order. `numbers` (`[kept]`) has each row's
+/// cluster, below `count`.
+pub(super) fn best_of_each(
+    rows: &Candidates,
+    kept: &[usize],
+    numbers: &[usize],
+    count: usize,
+) -> Vec<usize> {
+    let mut best: Vec<Option<usize>> = vec![None; count];
+    for (&index, &number) in kept.iter().zip(numbers) {
+        let better = best[number].is_none_or(|best| {
+            let order = rows.row(index).by_quality(rows.row(best));
+            order == std::cmp::Ordering::Greater
+        });
+        if better {
+            best[number] = Some(index);
+        }
+    }
+    let mut left: Vec<usize> = best.into_iter().flatten().collect();
+    left.sort_unstable();
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::curation::Candidate;
+
+    #[test]
+    fn the_best_of_equal_rows_stays_and_prompts_tell_rows_apart() {
+        let row = |prompt: &str, completion: &str, reward| Candidate {
+            prompt: prompt.to_owned(),
+            completion: completion.to_owned(),
+            reward,
+            ..Candidate::default()
+        };
+        let rows = Candidates::new(vec![
+            row("p", "a  b", Some(0.0)),
+            row("p ", "a\nb\n", Some(1.0)),
+            row("p", "a b", Some(1.0)),
+            row("q", "a b", None),
+            row("p", "A b", None),
+            row("p a", "b", None),
+        ]);
+        let left = Duplicates.apply(&rows, &[0, 1, 2, 3, 4, 5]).unwrap();
+        assert_eq!(left.rows, [1, 3, 4, 5]);
+        assert_eq!(Duplicates.apply(&rows, &left.rows).unwrap(), left);
+    }
+}

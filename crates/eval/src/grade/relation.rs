@@ -1,0 +1,244 @@
+//! Equations and inequalities.
+
+use num_traits::{Signed, Zero};
+
+use super::budget::Spent;
+use super::compare::{Answer, Comparison, Same};
+use super::expression::{Expression, Relation};
+use super::numeric::{self, Point};
+use super::polynomial::{Atoms, NoForm, normal_form};
+use super::sets::pieces;
+
+/// Points at which two relations are compared.
+const POINTS: u64 = 6;
+
+/// What an equation says a name is.
+#[derive(Debug, Clone)]
+pub(super) struct Value {
+    pub(super) name: Option<Expression>,
+    pub(super) value: Expression,
+}
+
+/// The value that an equation gives: `x = 5`, `x = 2 + 3 = 5`, `x ≈ 5`,
+/// `5 = x`, `2 + 3 = 5`, `1/3 ≈ 0.33`, or `x ∈ {5}`. `None` for anything else, like `x + y = 5`.
+pub(super) fn value_of(expression: &Expression) -> Option<Value> {
+    let Expression::Relation(members, relations) = expression else {
+        return None;
+    };
+    if let ([name, set], [Relation::In]) = (&members[..], &relations[..]) {
+        return is_name(name).then(|| Value {
+            name: Some(name.clone()),
+            value: set.clone(),
+        });
+    }
+    let equation =
+        |relation: &Relation| matches!(relation, Relation::Equal | Relation::Approximately);
+    if !relations.iter().all(equation) {
+        return None;
+    }
+    let names = members.iter().take_while(|member| is_name(member)).count();
+    // What follows an approximation of a value is no better.
+    let end = relations
+        .iter()
+        .enumerate()
+        .find(|&(at, relation)| *relation == Relation::Approximately && at >= names)
+        .map_or(members.len(), |(at, _)| at + 1);
+    let (first, last) = (&members[0], &members[end - 1]);
+    let name = (names > 0).then(|| first.clone());
+    if names == members.len() {
+        // `f(x) = x`: the last one is the value.
+        return (relations.len() == 1).then(|| Value {
+            name,
+            value: last.clone(),
+        });
+    }
+    let arithmetic = members.iter().all(is_constant);
+    if names > 0 || end > 2 || end < members.len() || arithmetic {
+        let value = last.clone();
+        return Some(Value { name, value });
+    }
+    let symbol = matches!(last, Expression::Symbol(_)) && is_name(last);
+    symbol.then(|| Value {
+        name: Some(last.clone()),
+        value: first.clone(),
+    })
+}
+
+/// Whether an expression has no variables.
+fn is_constant(expression: &Expression) -> bool {
+    match expression {
+        Expression::Number(_) => true,
+        Expression::Symbol(name) => ["e", "pi"].contains(&name.as_str()),
+        Expression::Sum(parts) | Expression::Product(parts) | Expression::Function(_, parts) => {
+            parts.iter().all(is_constant)
+        }
+        Expression::Power(base, exponent) => is_constant(base) && is_constant(exponent),
+        Expression::Percent(inner) | Expression::Quantity(inner, _) => is_constant(inner),
+        _ => false,
+    }
+}
+
+/// Whether an expression only names something: `x`, `f(2)`, `|AB|`, `a:b`.
+pub(super) fn is_name(expression: &Expression) -> bool {
+    match expression {
+        Expression::Symbol(name) => !["e", "i", "pi", "infinity"].contains(&name.as_str()),
+        Expression::Text(_) => true,
+        Expression::Product(parts) | Expression::Ratio(parts) | Expression::Tuple(parts) => {
+            parts.iter().all(is_name)
+        }
+        Expression::Power(base, exponent) => is_name(base) && **exponent == Expression::integer(-1),
+        Expression::Function(name, arguments) => {
+            let is_letter = name.chars().count() == 1 || name.contains(['_', '\'']);
+            is_letter || arguments.iter().all(is_name)
+        }
+        Expression::Quantity(inner, _) => is_name(inner),
+        _ => false,
+    }
+}
+
+/// Whether two relations say the same.
+pub(super) fn same_relation(
+    comparison: &mut Comparison,
+    gold: &Expression,
+    answer: &Expression,
+) -> Answer {
+    let (Some(own), Some(other)) = (Sides::of(gold), Sides::of(answer)) else {
+        return same_chain(comparison, gold, answer);
+    };
+    let alike = own.relation == other.relation;
+    if alike && let Some(same) = own.is_multiple(&other, comparison)? {
+        return Ok(Some(same));
+    }
+    if let (Some(own), Some(other)) = (value_of(gold), value_of(answer)) {
+        if !same_name(&own, &other) {
+            return Ok(None);
+        }
+        return comparison.same(&own.value, &other.value);
+    }
+    same_set(comparison, gold, answer)
+}
+
+fn same_name(own: &Value, other: &Value) -> bool {
+    match (&own.name, &other.name) {
+        (Some(Expression::Function(own, _)), Some(Expression::Function(other, _))) => own == other,
+        (own, other) => own == other,
+    }
+}
+
+/// Relations of more than two, member by member, in either direction.
+fn same_chain(comparison: &mut Comparison, gold: &Expression, answer: &Expression) -> Answer {
+    if let (Expression::Relation(own, relations), Expression::Relation(other, others)) =
+        (gold, answer)
+        && relations.len() == others.len()
+    {
+        if relations == others
+            && let Some(same) = comparison.same_in_order(own, other)?
+        {
+            return Ok(Some(same));
+        }
+        let flipped: Vec<Relation> = others.iter().rev().map(|other| other.flipped()).collect();
+        let reversed: Vec<Expression> = other.iter().rev().cloned().collect();
+        if *relations == flipped
+            && let Some(same) = comparison.same_in_order(own, &reversed)?
+        {
+            return Ok(Some(same));
+        }
+    }
+    same_set(comparison, gold, answer)
+}
+
+fn same_set(comparison: &mut Comparison, gold: &Expression, answer: &Expression) -> Answer {
+    match (comparison.is_lenient(), pieces(gold), pieces(answer)) {
+        (true, Some(own), Some(other)) => comparison.same_pieces(own, other),
+        _ => Ok(None),
+    }
+}
+
+/// A relation of two, with the lesser side on the left.
+struct Sides {
+    left: Expression,
+    right: Expression,
+    relation: Relation,
+}
+
+impl Sides {
+    /// The first and last member of a chain of equations, or both members.
+    fn of(expression: &Expression) -> Option<Self> {
+        let Expression::Relation(members, relations) = expression else {
+            return None;
+        };
+        if let Some(Value {
+            name: Some(name),
+            value,
+        }) = value_of(expression)
+        {
+            return Some(Self {
+                left: name,
+                right: value,
+                relation: Relation::Equal,
+            });
+        }
+        let ([left, right], [relation]) = (&members[..], &relations[..]) else {
+            return None;
+        };
+        let (left, right) = (left.clone(), right.clone());
+        Some(match relation {
+            Relation::Greater | Relation::GreaterOrEqual => Self {
+                left: right,
+                right: left,
+                relation: relation.flipped(),
+            },
+            &relation => Self {
+                left,
+                right,
+                relation,
+            },
+        })
+    }
+
+    /// Whether the differences of the sides are multiples of each other, for
+    /// inequalities positive ones.
+    fn is_multiple(&self, other: &Self, comparison: &mut Comparison) -> Answer {
+        let own = self.left.clone().minus(self.right.clone());
+        let others = other.left.clone().minus(other.right.clone());
+        let positive = self.relation.is_inequality();
+        let budget = &mut *comparison.budget;
+        let mut atoms = Atoms::default();
+        let forms = normal_form(&own, &mut atoms, budget)
+            .and_then(|own| Ok((own, normal_form(&others, &mut atoms, budget)?)));
+        let factor = forms.and_then(|(own, others)| {
+            if own.is_zero() || others.is_zero() {
+                return Ok(None);
+            }
+            own.factor_of(&others, &atoms, budget)
+        });
+        match factor {
+            Err(NoForm::Spent) => return Err(Spent),
+            Ok(Some(factor)) if !(factor.is_zero() || positive && factor.is_negative()) => {
+                return Ok(Some(Same::Exactly));
+            }
+            Ok(Some(_)) => return Ok(None),
+            Ok(None) if !atoms.bound => return Ok(None),
+            Ok(None) | Err(NoForm::Unfit) => {}
+        }
+        let mut ratios = Vec::new();
+        for point in 0..POINTS {
+            let own = numeric::value(&own, Point(point), budget)?;
+            let others = numeric::value(&others, Point(point), budget)?;
+            if let (Some(own), Some(others)) = (own, others)
+                && others.norm() > 1e-9
+            {
+                ratios.push(own / others);
+            }
+        }
+        let Some(first) = ratios.first().filter(|_| ratios.len() >= 3) else {
+            return Ok(None);
+        };
+        let constant = ratios
+            .iter()
+            .all(|ratio| (ratio - first).norm() <= 1e-9 * first.norm());
+        let real = first.im.abs() <= 1e-9 * first.norm() && first.norm() > 1e-9;
+        let fits = constant && real && !(positive && first.re < 0.0);
+        Ok(fits.then_some(Same::Numerically))
+    }
+}
