@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use iwsft_data::curation::{Candidate, Candidates, Step, curate, pass_rates, split};
-use iwsft_data::{Columns, Row, RowWriter, read_objects};
+use iwsft_data::{Row, RowWriter, read_objects};
 use iwsft_files::write_atomically;
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};

@@ -92,6 +92,10 @@ impl Generator for Embedded {
         self.folder.path.display().to_string()
     }
 
+    fn require_room(&self, request: &Request) -> anyhow::Result<()> {
+        self.check(request).map(drop)
+    }
+
     fn complete(
         &mut self,
         requests: &[Request],

@@ -4,6 +4,7 @@ mod attempt;
 mod compare;
 mod exam;
 mod list;
+mod model;
 mod results;
 mod training;
 
@@ -13,15 +14,16 @@ use iwsft_eval::grade;
 use iwsft_files::Journal;
 use serde_json::json;
 
+use crate::interrupt;
 use crate::mistake::Mistake;
-use crate::model::{ModelArgs, OpenModel};
 use crate::progress::{Progress, say};
 use crate::table::print_json;
 
 use attempt::{Attempt, Forcing, Piece};
-pub(crate) use exam::{Exam, Overrides};
+use exam::{Exam, Overrides, SamplingOverrides};
+use model::{ModelArgs, OpenModel};
 use results::Results;
-pub(crate) use training::{EvalSection, TrainingExam};
+pub(crate) use training::{EvalSection, TrainingExam, in_words};
 
 /// Draw answers to a benchmark's problems, grade them, and say how sure the result is.
 #[derive(Debug, clap::Args)]
@@ -56,16 +58,28 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "benchmarks")]
     problems: Option<PathBuf>,
     /// Column of --problems with what is asked.
-    #[arg(long, value_name = "COLUMN", default_value = "question", requires = "problems")]
+    #[arg(
+        long,
+        value_name = "COLUMN",
+        default_value = "question",
+        requires = "problems"
+    )]
     prompt_column: String,
     /// Column of --problems with the right answer.
-    #[arg(long, value_name = "COLUMN", default_value = "answer", requires = "problems")]
+    #[arg(
+        long,
+        value_name = "COLUMN",
+        default_value = "answer",
+        requires = "problems"
+    )]
     answer_column: String,
     /// How answers to --problems are compared: math, choice or exact.
     #[arg(long, value_name = "KIND", default_value = "math", value_parser = grader_kind, requires = "problems")]
     grader: grade::Kind,
     #[command(flatten)]
     overrides: Overrides,
+    #[command(flatten)]
+    sampling: SamplingOverrides,
     /// Most tokens of thinking; then it is ended, and the answer drawn.
     #[arg(long, value_name = "N")]
     thinking_tokens: Option<usize>,
@@ -132,7 +146,13 @@ impl Args {
                 &self.answer_column,
                 self.grader,
             );
-            return Ok(vec![Exam::open(own, None, &self.overrides, forcing)?]);
+            return Ok(vec![Exam::open(
+                own,
+                None,
+                &self.overrides,
+                &self.sampling,
+                forcing,
+            )?]);
         }
         if self.benchmarks.is_empty() {
             return Err(Mistake::new(
@@ -144,7 +164,13 @@ impl Args {
         let mut exams = Vec::new();
         for (name, data) in self.benchmarks.iter().zip(data) {
             let benchmark = exam::benchmark(name)?;
-            let exam = Exam::open(benchmark, data, &self.overrides, forcing.clone())?;
+            let exam = Exam::open(
+                benchmark,
+                data,
+                &self.overrides,
+                &self.sampling,
+                forcing.clone(),
+            )?;
             if exams.iter().any(|other: &Exam| other.name() == exam.name()) {
                 let message = format!("--benchmark {name}: is given twice");
                 return Err(Mistake::new(message).into());
@@ -171,8 +197,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     }
     let exams = args.exams()?;
     let out = args.out.clone().unwrap_or_default();
-    std::fs::create_dir_all(&out)
-        .map_err(|error| Mistake::new(format!("{}: cannot make the folder: {error}", out.display())))?;
+    std::fs::create_dir_all(&out).map_err(|error| {
+        Mistake::new(format!(
+            "{}: cannot make the folder: {error}",
+            out.display()
+        ))
+    })?;
     if Results::path_in(&out).exists() && !args.restart {
         return Err(Mistake::new(format!(
             "{}: holds finished results; choose another --out, or replace them with --restart",
@@ -204,6 +234,9 @@ fn evaluate(
         "chat": model.chat,
         "benchmarks": settings,
     });
+    for exam in exams {
+        exam.require_room(&*model.generator, model.chat)?;
+    }
     let (mut journal, entries) = Journal::open::<Entry>(&answers, &work, restart)?;
     let mut attempts: Vec<Vec<Attempt>> = exams.iter().map(Exam::attempts).collect();
     for entry in entries {
@@ -218,20 +251,28 @@ fn evaluate(
     if done > 0 {
         say(&format!("going on behind {done} of {total} answers"));
     }
+    interrupt::ends(format!(
+        "stopped; what is done is kept in {}: the same command goes on from there",
+        Journal::path_for(&answers).display()
+    ))?;
     let mut progress = Progress::starting_at("answers", total as u64, done as u64);
     for (index, exam) in exams.iter().enumerate() {
         let generator = &mut *model.generator;
-        exam.draw(generator, model.chat, &mut attempts[index], &mut |attempt, piece, complete| {
-            let piece = piece.clone();
-            journal.append(&Entry {
-                exam: index,
-                attempt,
-                piece,
-            })?;
-            done += usize::from(complete);
-            progress.at(done as u64, || exam.name().to_owned());
-            Ok(())
-        })?;
+        exam.draw(
+            generator,
+            model.chat,
+            &mut attempts[index],
+            &mut |attempt, piece, complete| {
+                journal.append(&Entry {
+                    exam: index,
+                    attempt,
+                    piece,
+                })?;
+                done += usize::from(complete);
+                progress.at(done as u64, || exam.name().to_owned());
+                Ok(())
+            },
+        )?;
     }
     progress.finish();
     let results = results::write(out, model, exams, &attempts)?;

@@ -36,6 +36,13 @@ pub(crate) trait Generator {
         None
     }
 
+    /// Refuses a request that there is no room for in the model's context. A
+    /// server knows its model, and refuses later.
+    fn require_room(&self, request: &Request) -> anyhow::Result<()> {
+        let _ = request;
+        Ok(())
+    }
+
     /// Draws a completion for each request and hands it over as soon as it is
     /// complete, with the request's index, in any order. An error of
     /// `on_completion` ends the work and is returned.

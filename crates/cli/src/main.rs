@@ -4,6 +4,7 @@ mod bandit;
 mod curate;
 mod embedded;
 mod endpoint;
+mod eval;
 mod generator;
 mod inspect;
 mod interrupt;
@@ -43,6 +44,7 @@ enum Command {
     Score(score::Args),
     Inspect(inspect::Args),
     Sample(sample::Args),
+    Eval(eval::Args),
     Logits(logits::Args),
     Bandit(bandit::Args),
     /// Judge a quickstart's rows; a program for `iwsft grade --command`.
@@ -77,6 +79,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Score(args) => score::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Sample(args) => sample::run(args),
+        Command::Eval(args) => eval::run(args),
         Command::Logits(args) => logits::run(args),
         Command::Bandit(args) => bandit::run(args),
     }

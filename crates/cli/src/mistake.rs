@@ -3,6 +3,7 @@
 use iwsft_data::DataError;
 use iwsft_data::curation::CurationError;
 use iwsft_endpoint::EndpointError;
+use iwsft_eval::benchmark::BenchmarkError;
 use iwsft_files::JournalError;
 use iwsft_lm::LmError;
 use iwsft_objective::ObjectiveError;
@@ -73,7 +74,8 @@ fn is_mistake(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
     let others = error.is::<Mistake>()
         || error.is::<DataError>()
         || error.is::<CurationError>()
-        || error.is::<ObjectiveError>();
+        || error.is::<ObjectiveError>()
+        || error.is::<BenchmarkError>();
     others.then_some(true)
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use iwsft_train::{Observer, Plan, StepMetrics, ValidationMetrics};
+use iwsft_train::{EvaluationMetrics, Observer, Plan, StepMetrics, ValidationMetrics};
 
 /// Time between plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -147,6 +147,11 @@ impl Observer for TrainingProgress {
             "step {}: validation nll {:.4}",
             metrics.step, metrics.nll
         ));
+    }
+
+    fn on_evaluation(&mut self, metrics: &EvaluationMetrics) {
+        let told = crate::eval::in_words(&metrics.found);
+        self.on_message(&format!("step {}: {told}", metrics.step));
     }
 
     fn on_checkpoint(&mut self, path: &Path, step: u64) {

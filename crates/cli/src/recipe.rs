@@ -12,6 +12,7 @@ use iwsft_objective::ObjectiveSpec;
 use iwsft_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::eval::EvalSection;
 use crate::mistake::Mistake;
 
 /// A recipe as written, with its paths made absolute.
@@ -28,6 +29,8 @@ pub(crate) struct Recipe {
     pub(crate) reference: Option<ReferenceSection>,
     #[serde(default)]
     pub(crate) train: TrainConfig,
+    /// Present: a benchmark is taken from time to time.
+    pub(crate) eval: Option<EvalSection>,
 }
 
 /// `[model]`: the policy to start from.
@@ -195,6 +198,9 @@ impl Recipe {
         }
         for path in recipe.paths_mut() {
             *path = folder.join(&path);
+        }
+        if let Some(eval) = &mut recipe.eval {
+            eval.resolve(&folder);
         }
         Ok(recipe)
     }

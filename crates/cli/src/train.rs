@@ -14,6 +14,7 @@ use iwsft_train::{
     Job, LogProbs, Outcome, PolicyFiles, RunFolder, Training, score, write_atomically,
 };
 
+use crate::eval::TrainingExam;
 use crate::interrupt;
 use crate::language::{HuggingFaceFiles, ModelFolder, TokenTrajectories};
 use crate::mistake::Mistake;
@@ -131,6 +132,11 @@ fn train_in(
     let run = folder.path().to_owned();
     let model_folder = ModelFolder::of_recipe(&recipe.model)?;
     let data = Data::read(recipe, &model_folder)?;
+    let mut exam = recipe
+        .eval
+        .as_ref()
+        .map(|section| TrainingExam::new(section, ModelFolder::of_recipe(&recipe.model)?, stop))
+        .transpose()?;
     let plan = MemoryPlan {
         recompute: recipe.model.recompute,
         ..MemoryPlan::default()
@@ -180,6 +186,9 @@ fn train_in(
     } else {
         Training::new(job, folder)?
     };
+    if let (Some(exam), Some(section)) = (&mut exam, &recipe.eval) {
+        training.evaluate_every(section.every, exam);
+    }
     // A run that was killed before its recipe was written gets it on resuming.
     let kept = run.join("recipe.toml");
     if !kept.exists() {

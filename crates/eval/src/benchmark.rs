@@ -136,8 +136,15 @@ pub struct Sampling {
     pub temperature: f64,
     /// Share of the probability to draw from.
     pub top_p: f64,
+    /// Likeliest tokens to draw from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<usize>,
+    /// Share of the likeliest token's probability that a token needs.
+    pub min_p: f64,
     /// Most tokens of an answer.
     pub max_tokens: usize,
+    /// Texts that end an answer and are not part of it.
+    pub stop: Vec<String>,
 }
 
 impl Default for Sampling {
@@ -145,7 +152,10 @@ impl Default for Sampling {
         Self {
             temperature: 0.0,
             top_p: 1.0,
+            top_k: None,
+            min_p: 0.0,
             max_tokens: 1024,
+            stop: Vec::new(),
         }
     }
 }

@@ -108,6 +108,15 @@ pub enum TrainError {
         source: SourceError,
     },
 
+    /// The policy could not be evaluated.
+    #[error("cannot evaluate after step {step}: {source}")]
+    Evaluation {
+        /// Steps made.
+        step: u64,
+        /// What went wrong.
+        source: SourceError,
+    },
+
     /// The policy's own files in a checkpoint could not be read.
     #[error("cannot read the policy in checkpoint {path}: {source}", path = path.display())]
     Load {

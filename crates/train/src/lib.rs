@@ -10,12 +10,13 @@
 //! Files: `config` has the settings, `step` one optimizer step, `training` the
 //! loop, `state` and `checkpoint` what is saved, `run_folder` and `metrics`
 //! the folder around it, `log_probs` and `reference` the scoring of a data set
-//! and its cache.
+//! and its cache, `evaluator` and `observer` who looks on.
 
 mod atomic;
 pub mod checkpoint;
 mod config;
 mod error;
+mod evaluator;
 mod log_probs;
 mod metrics;
 mod observer;
@@ -33,9 +34,10 @@ pub use atomic::write_atomically;
 pub use checkpoint::{Checkpoint, Checkpoints, PolicyFiles, TrainerRecord};
 pub use config::{Plan, Shape, TrainConfig, Warmup};
 pub use error::{Difference, SourceError, TrainError};
+pub use evaluator::Evaluator;
 pub use log_probs::{LogProbs, score};
 pub use metrics::MetricsLog;
-pub use observer::{Observer, StepMetrics, ValidationMetrics};
+pub use observer::{EvaluationMetrics, Observer, StepMetrics, ValidationMetrics};
 pub(crate) use packing::micro_batches;
 pub use reference::ReferenceKey;
 pub use run_folder::RunFolder;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use iwsft_objective::Diagnostics;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::Plan;
 
@@ -21,6 +22,11 @@ pub trait Observer {
 
     /// The policy was validated.
     fn on_validation(&mut self, metrics: &ValidationMetrics) {
+        let _ = metrics;
+    }
+
+    /// The policy was evaluated.
+    fn on_evaluation(&mut self, metrics: &EvaluationMetrics) {
         let _ = metrics;
     }
 
@@ -79,4 +85,18 @@ pub struct ValidationMetrics {
     pub best: bool,
     /// Seconds of training so far, earlier sessions included.
     pub seconds: f64,
+}
+
+/// A line of `metrics.jsonl` about an evaluation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename = "eval")]
+pub struct EvaluationMetrics {
+    /// Steps made before it.
+    pub step: u64,
+    /// Seconds of training so far, earlier sessions included; evaluations do not
+    /// count.
+    pub seconds: f64,
+    /// What the evaluator found.
+    #[serde(flatten)]
+    pub found: Map<String, Value>,
 }

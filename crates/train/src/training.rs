@@ -14,8 +14,9 @@ use iwsft_objective::{Objective, Quality};
 
 use crate::checkpoint::{Checkpoint, Checkpoints, TrainerRecord};
 use crate::{
-    LogProbs, MetricsLog, Observer, Plan, PolicyFiles, RunFolder, State, StepMetrics, Stepper,
-    TrainConfig, TrainError, Trajectories, ValidationMetrics, score, settings,
+    EvaluationMetrics, Evaluator, LogProbs, MetricsLog, Observer, Plan, PolicyFiles, RunFolder,
+    State, StepMetrics, Stepper, TrainConfig, TrainError, Trajectories, ValidationMetrics, score,
+    settings,
 };
 
 /// Room for the small files of checkpoints, beyond their tensors.
@@ -71,6 +72,8 @@ pub struct Training<'a, P: Policy, T> {
     stepper: Stepper<'a, P, T>,
     state: State,
     validation: Option<&'a T>,
+    /// Steps between evaluations, and who evaluates.
+    evaluator: Option<(u64, &'a mut dyn Evaluator<P>)>,
     order: EpochOrder,
     config: TrainConfig,
     plan: Plan,
@@ -163,6 +166,7 @@ where
             stepper,
             state,
             validation: job.validation,
+            evaluator: None,
             order,
             config: job.config,
             plan,
@@ -172,6 +176,12 @@ where
             _folder: folder,
             epoch: (0, first_epoch),
         })
+    }
+
+    /// Has the policy evaluated before the first step, after every `every` steps,
+    /// and after the last.
+    pub fn evaluate_every(&mut self, every: u64, evaluator: &'a mut dyn Evaluator<P>) {
+        self.evaluator = Some((every, evaluator));
     }
 
     /// The steps of the run.
@@ -208,6 +218,7 @@ where
         }
         if self.state.step == 0 {
             self.validate(observer)?;
+            self.evaluate(observer)?;
         }
         while self.state.step < self.plan.total_steps {
             self.advance(observer)?;
@@ -215,6 +226,10 @@ where
             let last = self.state.step == self.plan.total_steps;
             let validate = last || self.is_due(self.config.validate_every);
             let improved = validate && self.validate(observer)?;
+            let every = self.evaluator.as_ref().map_or(0, |(every, _)| *every);
+            if last || self.is_due(every) {
+                self.evaluate(observer)?;
+            }
             let keep = improved && self.config.keep_best;
             if keep || self.is_due(self.config.checkpoint_every) {
                 self.save(observer)?;
@@ -318,6 +333,30 @@ where
         self.metrics.append(&metrics)?;
         observer.on_validation(&metrics);
         Ok(best)
+    }
+
+    /// Evaluates and logs it. As the log of a step is complete before its
+    /// checkpoint is written, a resumed run does not evaluate again.
+    fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        let Some((_, evaluator)) = &mut self.evaluator else {
+            return Ok(());
+        };
+        let step = self.state.step;
+        let found = evaluator
+            .evaluate(self.stepper.policy, &self.state.parameters)
+            .map_err(|source| TrainError::Evaluation { step, source })?;
+        let Some(found) = found else {
+            observer.on_message("the evaluation was broken off and is not logged");
+            return Ok(());
+        };
+        let metrics = EvaluationMetrics {
+            step,
+            seconds: self.seconds,
+            found,
+        };
+        self.metrics.append(&metrics)?;
+        observer.on_evaluation(&metrics);
+        Ok(())
     }
 
     /// Writes a checkpoint of the present step, unless there is one, and

@@ -113,9 +113,13 @@ impl Attempt {
                 left,
                 waits,
             } => {
+                // Before the cap only the model's context can have ended it.
+                let is_full = piece.finish == Finish::Length && (1..*left).contains(&piece.tokens);
                 *left = left.saturating_sub(piece.tokens);
                 let goes_on = piece.finish == Finish::Stop && *waits > 0 && *left > 0;
-                if goes_on {
+                if is_full {
+                    self.state = State::Done(Finish::Length);
+                } else if goes_on {
                     *waits -= 1;
                     self.text += &forcing.wait_text;
                 } else {
@@ -126,6 +130,11 @@ impl Attempt {
             State::Answering => self.state = State::Done(piece.finish),
             State::Done(_) => {}
         }
+    }
+
+    /// Ends it as it is: there is no room for more.
+    pub(crate) fn cut(&mut self) {
+        self.state = State::Done(Finish::Length);
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -186,6 +195,17 @@ mod tests {
         attempt.push(piece("42", 2, Finish::Stop));
         assert_eq!(attempt.text, "hm hm</think>42");
         assert!(attempt.is_done());
+    }
+
+    #[test]
+    fn thinking_that_fills_the_context_before_its_cap_gets_no_answer() {
+        let mut attempt = Attempt::new(9, Some(&forcing(50, 3)));
+        attempt.push(piece("hm hm", 5, Finish::Length));
+        assert!(attempt.is_done());
+        assert_eq!(
+            (attempt.text.as_str(), attempt.finish()),
+            ("hm hm", Finish::Length)
+        );
     }
 
     #[test]

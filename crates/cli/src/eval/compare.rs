@@ -56,7 +56,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         let Compared {
             benchmark, metric, ..
         } = compared;
-        format!("{benchmark}, {metric}: {}", compared.comparison.sentence(a, b))
+        format!(
+            "{benchmark}, {metric}: {}",
+            compared.comparison.sentence(a, b)
+        )
     };
     if args.json {
         return compared.iter().try_for_each(|compared| {
@@ -131,7 +134,10 @@ fn compare(
     let wanted = args.metric.unwrap_or(a.benchmark.metrics[0]);
     // The average, and pass@N for a given N, mean the same whatever is drawn.
     let same = |results: &BenchmarkResults| {
-        let found = results.metrics.iter().position(|metric| metric.metric == wanted)?;
+        let found = results
+            .metrics
+            .iter()
+            .position(|metric| metric.metric == wanted)?;
         let label = match wanted {
             Metric::Average | Metric::Pass(Some(_)) => wanted.to_string(),
             _ => results.metrics[found].name.clone(),
@@ -140,7 +146,11 @@ fn compare(
         Some((values, label, results.metrics[found].name.clone()))
     };
     let missing = |path: &PathBuf, results: &BenchmarkResults| {
-        let has: Vec<_> = results.metrics.iter().map(|m| m.metric.to_string()).collect();
+        let has: Vec<_> = results
+            .metrics
+            .iter()
+            .map(|m| m.metric.to_string())
+            .collect();
         Mistake::new(format!(
             "{name}: {} has no {wanted}; it has {}",
             path.display(),
@@ -168,23 +178,36 @@ fn compare(
 fn difference(a: &BenchmarkResults, b: &BenchmarkResults) -> Option<String> {
     let (version, other) = (a.benchmark.version, b.benchmark.version);
     if version != other {
-        return Some(format!("the benchmark has version {version} and version {other}"));
+        return Some(format!(
+            "the benchmark has version {version} and version {other}"
+        ));
     }
     let only = |a: &BenchmarkResults, b: &BenchmarkResults| {
         let has = |id: &String| b.problems.iter().any(|problem| problem.id == *id);
-        a.problems.iter().map(|p| &p.id).find(|id| !has(id)).cloned()
+        a.problems
+            .iter()
+            .map(|p| &p.id)
+            .find(|id| !has(id))
+            .cloned()
     };
     let (n, m) = (a.problems.len(), b.problems.len());
     if let Some(id) = only(a, b) {
-        return Some(format!("problem `{id}` is only in the first ({n} problems and {m})"));
+        return Some(format!(
+            "problem `{id}` is only in the first ({n} problems and {m})"
+        ));
     }
     if let Some(id) = only(b, a) {
-        return Some(format!("problem `{id}` is only in the second ({n} problems and {m})"));
+        return Some(format!(
+            "problem `{id}` is only in the second ({n} problems and {m})"
+        ));
     }
     if a.fingerprint != b.fingerprint {
         let seeds = match a.seed == b.seed {
             true => String::new(),
-            false => format!(" (--seed {} and --seed {} shuffle choices differently)", a.seed, b.seed),
+            false => format!(
+                " (--seed {} and --seed {} shuffle choices differently)",
+                a.seed, b.seed
+            ),
         };
         return Some(format!(
             "problems of the same names have different texts or answers{seeds}"

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use iwsft_eval::benchmark::{Benchmark, Columns, HubCache, Metric, Names, Problem, Row, Source};
+use anyhow::Context;
+use iwsft_eval::benchmark::{
+    self, Benchmark, Columns, HubCache, Metric, Names, Problem, Row, Source,
+};
 use iwsft_eval::grade::{self, Grader};
 use iwsft_lm::Sampling;
 use serde::{Deserialize, Serialize};
@@ -26,18 +29,34 @@ pub(crate) struct Overrides {
     /// Ask only the first problems.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
-    /// What logits are divided by; 0 takes the likeliest token.
-    #[arg(long, value_name = "X")]
-    pub(crate) temperature: Option<f64>,
-    /// Share of the probability to draw from.
-    #[arg(long, value_name = "X")]
-    pub(crate) top_p: Option<f64>,
-    /// Most tokens of an answer, beside thinking that --thinking-tokens caps.
-    #[arg(long, value_name = "N")]
-    pub(crate) max_tokens: Option<usize>,
     /// Decides what is drawn, and how choices are shuffled.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+}
+
+/// What is changed of how a benchmark draws answers.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[command(next_help_heading = "Sampling, where it is not the benchmark's")]
+pub(crate) struct SamplingOverrides {
+    /// What logits are divided by; 0 takes the likeliest token.
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    temperature: Option<f64>,
+    /// Draw from the likeliest tokens that hold this share of the probability.
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    top_p: Option<f64>,
+    /// Draw from so many likeliest tokens.
+    #[arg(long, value_name = "K")]
+    top_k: Option<usize>,
+    /// Leave out tokens with less than this share of the likeliest one's probability.
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    min_p: Option<f64>,
+    /// Most tokens of an answer, beside the thinking that --thinking-tokens caps.
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<usize>,
+    /// A text that ends an answer and is not part of it; may be repeated.
+    #[arg(long, value_name = "TEXT")]
+    stop: Option<Vec<String>>,
 }
 
 /// A file of problems.
@@ -72,7 +91,9 @@ pub(crate) fn benchmark(name: &str) -> anyhow::Result<Benchmark> {
         .map(|known| (strsim::jaro_winkler(name, known), known))
         .filter(|(similarity, _)| *similarity > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0));
-    let guess = nearest.map_or(String::new(), |(_, known)| format!("; did you mean `{known}`?"));
+    let guess = nearest.map_or(String::new(), |(_, known)| {
+        format!("; did you mean `{known}`?")
+    });
     Err(Mistake::new(format!(
         "--benchmark {name}: there is no such benchmark{guess}; there are {}, and your own as a .toml file",
         known.join(", ")
@@ -149,8 +170,10 @@ impl Exam {
         mut benchmark: Benchmark,
         data: Option<PathBuf>,
         overrides: &Overrides,
+        sampling: &SamplingOverrides,
         forcing: Option<Forcing>,
     ) -> anyhow::Result<Self> {
+        sampling.apply(&mut benchmark.sampling);
         let seed = overrides.apply(&mut benchmark)?;
         if let Some(path) = data {
             benchmark.data.path = Some(path);
@@ -168,13 +191,15 @@ impl Exam {
             files.push(DataFile { path, blake3 });
         }
         rows.truncate(overrides.limit.unwrap_or(usize::MAX));
-        Ok(Self {
+        let exam = Self {
             problems: benchmark.problems(rows, seed)?,
             benchmark,
             files,
             seed,
             forcing,
-        })
+        };
+        exam.sampling().check()?;
+        Ok(exam)
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -200,7 +225,10 @@ impl Exam {
         };
         for problem in &self.problems {
             add(&problem.id);
-            problem.messages.iter().for_each(|message| add(&message.content));
+            problem
+                .messages
+                .iter()
+                .for_each(|message| add(&message.content));
             add(&problem.answer);
         }
         hasher.finalize().to_hex().to_string()
@@ -208,13 +236,23 @@ impl Exam {
 
     /// How a whole answer is drawn.
     pub(crate) fn sampling(&self) -> Sampling {
-        let sampling = &self.benchmark.sampling;
+        let benchmark::Sampling {
+            temperature,
+            top_p,
+            top_k,
+            min_p,
+            max_tokens,
+            ref stop,
+        } = self.benchmark.sampling;
         Sampling {
-            temperature: sampling.temperature,
-            top_p: sampling.top_p,
-            max_tokens: sampling.max_tokens,
+            temperature,
+            top_p,
+            top_k,
+            min_p,
+            max_tokens,
+            stop: stop.clone(),
+            stop_tokens: Vec::new(),
             seed: self.seed,
-            ..Sampling::default()
         }
     }
 
@@ -243,13 +281,21 @@ impl Exam {
         generator: &mut dyn Generator,
         chat: bool,
         attempts: &mut [Attempt],
-        on_piece: &mut dyn FnMut(usize, &Piece, bool) -> anyhow::Result<()>,
+        on_piece: &mut dyn FnMut(usize, Piece, bool) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let k = self.benchmark.k;
         loop {
             // Those that are drawn alike are drawn together.
             let mut alike: BTreeMap<Draw, Vec<usize>> = BTreeMap::new();
-            for (index, attempt) in attempts.iter().enumerate() {
+            for (index, attempt) in attempts.iter_mut().enumerate() {
+                // Forced thinking may have left no room for an answer.
+                if !attempt.text.is_empty()
+                    && attempt.next().is_some()
+                    && generator
+                        .require_room(&self.request(index, attempt, chat))
+                        .is_err()
+                {
+                    attempt.cut();
+                }
                 if let Some(draw) = attempt.next() {
                     alike.entry(draw).or_default().push(index);
                 }
@@ -258,51 +304,54 @@ impl Exam {
                 return Ok(());
             }
             for (draw, indices) in alike {
-                let sampling = Sampling {
-                    max_tokens: draw.max_tokens,
-                    stop: draw.stop.into_iter().collect(),
-                    ..self.sampling()
-                };
-                let request = |&index: &usize| Request {
-                    prompt: self.prompt(index / k, chat),
-                    prefix: attempts[index].text.clone(),
-                    draw: (index % k) as u64,
-                };
-                let requests: Vec<Request> = indices.iter().map(request).collect();
+                let mut sampling = self.sampling();
+                sampling.max_tokens = draw.max_tokens;
+                sampling.stop.extend(draw.stop);
+                let requests: Vec<Request> = indices
+                    .iter()
+                    .map(|&index| self.request(index, &attempts[index], chat))
+                    .collect();
                 generator.complete(&requests, &sampling, &mut |at, completion| {
                     let index = indices[at];
                     let piece = Piece::from(completion);
                     attempts[index].push(piece.clone());
-                    on_piece(index, &piece, attempts[index].is_done())
+                    on_piece(index, piece, attempts[index].is_done())
                 })?;
             }
         }
+    }
+
+    /// What is asked so that attempt `index` goes on.
+    fn request(&self, index: usize, attempt: &Attempt, chat: bool) -> Request {
+        let k = self.benchmark.k;
+        Request {
+            prompt: self.prompt(index / k, chat),
+            prefix: attempt.text.clone(),
+            draw: (index % k) as u64,
+        }
+    }
+
+    /// Requires that the model has room for every problem.
+    pub(crate) fn require_room(&self, generator: &dyn Generator, chat: bool) -> anyhow::Result<()> {
+        for (index, problem) in self.problems.iter().enumerate() {
+            let request = Request {
+                prompt: self.prompt(index, chat),
+                prefix: String::new(),
+                draw: 0,
+            };
+            generator
+                .require_room(&request)
+                .with_context(|| format!("{}, problem {}", self.name(), problem.id))?;
+        }
+        Ok(())
     }
 }
 
 impl Overrides {
     /// Changes the benchmark, checks it, and returns the seed.
-    fn apply(&self, benchmark: &mut Benchmark) -> Result<u64, Mistake> {
-        let sampling = &mut benchmark.sampling;
-        sampling.temperature = self.temperature.unwrap_or(sampling.temperature);
-        sampling.top_p = self.top_p.unwrap_or(sampling.top_p);
-        sampling.max_tokens = self.max_tokens.unwrap_or(sampling.max_tokens);
-        let (temperature, top_p) = (sampling.temperature, sampling.top_p);
-        let at_least_one = |what: &str, value: usize| match value {
-            0 => Err(Mistake::new(format!("{what} is 0; expected at least 1"))),
-            _ => Ok(()),
-        };
-        at_least_one("max_tokens", sampling.max_tokens)?;
-        at_least_one("limit", self.limit.unwrap_or(1))?;
-        if !(temperature.is_finite() && temperature >= 0.0) {
-            return Err(Mistake::new(format!(
-                "temperature is {temperature}; expected a number from 0 on"
-            )));
-        }
-        if !(0.0 < top_p && top_p <= 1.0) {
-            return Err(Mistake::new(format!(
-                "top_p is {top_p}; expected a number above 0 and up to 1"
-            )));
+    fn apply(&self, benchmark: &mut Benchmark) -> anyhow::Result<u64> {
+        if self.limit == Some(0) {
+            return Err(Mistake::new("limit is 0; ask at least 1 problem").into());
         }
         benchmark.k = self.k.unwrap_or(benchmark.k);
         if let Some(metrics) = &self.metrics {
@@ -311,14 +360,28 @@ impl Overrides {
         for metric in &benchmark.metrics {
             metric.check(benchmark.k).map_err(Mistake::new)?;
         }
-        if benchmark.k > 1 && temperature == 0.0 {
+        if benchmark.k > 1 && benchmark.sampling.temperature == 0.0 {
             return Err(Mistake::new(format!(
                 "{}: {} answers to each problem would all be the same at temperature 0; \
                  draw one (k = 1), or set a temperature such as 0.6",
                 benchmark.name, benchmark.k
-            )));
+            ))
+            .into());
         }
         Ok(self.seed.unwrap_or(0))
+    }
+}
+
+impl SamplingOverrides {
+    fn apply(&self, sampling: &mut benchmark::Sampling) {
+        sampling.temperature = self.temperature.unwrap_or(sampling.temperature);
+        sampling.top_p = self.top_p.unwrap_or(sampling.top_p);
+        sampling.top_k = self.top_k.or(sampling.top_k);
+        sampling.min_p = self.min_p.unwrap_or(sampling.min_p);
+        sampling.max_tokens = self.max_tokens.unwrap_or(sampling.max_tokens);
+        if let Some(stop) = &self.stop {
+            sampling.stop = stop.clone();
+        }
     }
 }
 
@@ -337,7 +400,15 @@ mod tests {
         assert_eq!(named.unwrap(), [None, Some("a=b.jsonl".into())]);
         let alone = of(&benchmarks[..1], &["x=y.jsonl"]);
         assert_eq!(alone.unwrap(), [Some("x=y.jsonl".into())]);
-        assert!(of(&benchmarks, &["a.jsonl"]).unwrap_err().contains("NAME=FILE"));
-        assert!(of(&benchmarks[..1], &["a", "b"]).unwrap_err().contains("already"));
+        assert!(
+            of(&benchmarks, &["a.jsonl"])
+                .unwrap_err()
+                .contains("NAME=FILE")
+        );
+        assert!(
+            of(&benchmarks[..1], &["a", "b"])
+                .unwrap_err()
+                .contains("already")
+        );
     }
 }

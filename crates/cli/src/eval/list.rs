@@ -18,7 +18,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let mut table = Table::new(["benchmark", "version", "k", "metrics", "data", "found"]);
     for benchmark in Benchmark::names().filter_map(Benchmark::embedded) {
         let found = benchmark.locate(cache.as_ref()).unwrap_or_default();
-        let metrics: Vec<String> = benchmark.metrics.iter().map(|m| m.name(benchmark.k)).collect();
+        let metrics: Vec<String> = benchmark
+            .metrics
+            .iter()
+            .map(|m| m.name(benchmark.k))
+            .collect();
         if args.json {
             print_json(&json!({
                 "benchmark": benchmark.name,

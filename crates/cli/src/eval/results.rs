@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use super::attempt::{Attempt, Forcing};
 use super::exam::{DataFile, Exam};
+use super::model::OpenModel;
 use crate::generator::Prompt;
 use crate::mistake::Mistake;
-use crate::model::OpenModel;
 use crate::table::Table;
 
 /// `results.json`.
@@ -91,10 +91,7 @@ impl BenchmarkResults {
 
     fn of_graded(exam: &Exam, answers: &[GradedAttempt]) -> Self {
         let Benchmark {
-            metrics,
-            grader,
-            k,
-            ..
+            metrics, grader, k, ..
         } = &exam.benchmark;
         let problems: Vec<ProblemResult> = exam
             .problems
