@@ -1,6 +1,7 @@
 //! `iwsft`: fine-tune policies on curated data.
 
 mod bandit;
+mod curate;
 mod generator;
 mod inspect;
 mod language;
@@ -33,6 +34,7 @@ struct Cli {
 enum Command {
     Quickstart(quickstart::Args),
     Train(train::Args),
+    Curate(curate::Args),
     Score(score::Args),
     Inspect(inspect::Args),
     Sample(sample::Args),
@@ -62,6 +64,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Quickstart(args) => quickstart::run(args),
         Command::Train(args) => train::run(args),
+        Command::Curate(args) => curate::run(args),
         Command::Score(args) => score::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Sample(args) => sample::run(args),

@@ -1,6 +1,7 @@
 //! Telling a user's mistake (exit status 2) from a failure (exit status 1).
 
 use iwsft_data::DataError;
+use iwsft_data::curation::CurationError;
 use iwsft_lm::LmError;
 use iwsft_objective::ObjectiveError;
 use iwsft_train::TrainError;
@@ -61,7 +62,10 @@ fn is_mistake(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
     if let Some(error) = error.downcast_ref::<LmError>() {
         return Some(!matches!(error, LmError::Io { action, .. } if *action != "read"));
     }
-    let others = error.is::<Mistake>() || error.is::<DataError>() || error.is::<ObjectiveError>();
+    let others = error.is::<Mistake>()
+        || error.is::<DataError>()
+        || error.is::<CurationError>()
+        || error.is::<ObjectiveError>();
     others.then_some(true)
 }
 

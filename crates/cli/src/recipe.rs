@@ -303,7 +303,7 @@ fn apply(table: &mut toml::Table, set: &str) -> Result<(), Mistake> {
 }
 
 /// From an error about an unknown key or name, the valid one that looks most like it.
-fn nearest_key(message: &str) -> Option<String> {
+pub(crate) fn nearest_key(message: &str) -> Option<String> {
     let (_, rest) = message
         .split_once("unknown field `")
         .or_else(|| message.split_once("unknown variant `"))?;

@@ -49,7 +49,10 @@ pub enum CurationError {
         found: f32,
     },
     /// Rows are chosen by their number of tokens, and this one's is not known.
-    #[error("{at}: the number of its tokens is not known, expected one because of {rule}")]
+    #[error(
+        "{at}: the number of its tokens is not known, expected one because of {rule}; name the \
+         model that counts them, or give the row its `completion_tokens`"
+    )]
     NoTokens {
         /// The row.
         at: Location,
