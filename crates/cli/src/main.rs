@@ -1,14 +1,17 @@
 //! `iwsft`: fine-tune policies on curated data.
 
 mod bandit;
+mod environment;
 mod generator;
 mod inspect;
 mod language;
 mod logits;
+mod machine;
 mod mistake;
 mod progress;
 mod quickstart;
 mod recipe;
+mod report;
 mod sample;
 mod score;
 mod table;
@@ -38,6 +41,7 @@ enum Command {
     Sample(sample::Args),
     Logits(logits::Args),
     Bandit(bandit::Args),
+    Report(report::Args),
 }
 
 fn main() -> ExitCode {
@@ -67,5 +71,6 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Sample(args) => sample::run(args),
         Command::Logits(args) => logits::run(args),
         Command::Bandit(args) => bandit::run(args),
+        Command::Report(args) => report::run(args),
     }
 }
