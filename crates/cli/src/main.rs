@@ -16,6 +16,7 @@ mod sample;
 mod score;
 mod table;
 mod train;
+mod watch;
 
 use std::process::ExitCode;
 

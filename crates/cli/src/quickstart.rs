@@ -28,6 +28,7 @@ use crate::progress::{duration, say};
 use crate::recipe::Recipe;
 use crate::table::print_json;
 use crate::train::train;
+use crate::watch::Watch;
 use comparison::Comparison;
 use recipes::{Budget, NamedRecipe, recipes};
 use report::{ModelRow, comparisons, findings, print_table, rights};
@@ -110,7 +111,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         say(&format!("\n== {name}: iwsft train {}", path.display()));
         let mut recipe = Recipe::read(&path, &[])?;
         recipe.model.today.get_or_insert_with(iwsft_lm::today);
-        let Some(summary) = train(&recipe, false, stop)? else {
+        let Some(summary) = train(&recipe, false, Watch::default(), stop)? else {
             say(&format!(
                 "stopped; finish this model with: iwsft train {} --resume",
                 path.display()

@@ -22,7 +22,7 @@ pub(super) fn figure(runs: &[Run], summaries: &[Summary]) -> Option<Figure> {
         return None;
     }
     let mut says =
-        "The black line is J, the estimated return of the policy; training climbs a bound \
+        "The strong line is J, the estimated return of the policy; training climbs a bound \
         below it, and the shaded distance is what that bound misses: SFT's loosens as the policy \
         moves away from the reference, iw-SFT's stays close as long as q follows the policy."
             .to_owned();

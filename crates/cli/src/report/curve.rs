@@ -6,11 +6,11 @@ pub(super) type Points = Vec<[f64; 2]>;
 /// Most corners of a drawn curve.
 const CORNERS: usize = 500;
 
-/// The curve averaged over a window of a fortieth of its points, twice, so that
+/// The curve averaged over a window of a fifteenth of its points, twice, so that
 /// the weights fall off towards the window's ends. Weights are never negative:
 /// a bound that holds at every point holds for the averages too.
 pub(super) fn smooth(points: &[[f64; 2]]) -> Points {
-    let half = points.len() / 80;
+    let half = points.len() / 30;
     let once = window_means(points, half);
     window_means(&once, half)
 }

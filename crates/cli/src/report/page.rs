@@ -122,17 +122,16 @@ fn glance(runs: &[Run], summaries: &[Summary]) -> String {
         );
     }
     html += "<div class=\"wide\"><table class=\"summary\">\n<thead><tr><th></th><th>objective</th>\
-        <th>steps</th><th>epochs</th><th>time</th><th>tokens/s</th><th>memory</th><th>nll</th>\
+        <th>steps</th><th>time</th><th>tokens/s</th><th>memory</th><th>nll</th>\
         <th>validation nll</th><th>J</th><th>SFT misses</th><th>iw-SFT misses</th>\
-        <th>effective</th><th>clipped</th><th>weights</th></tr></thead>\n<tbody>\n";
+        <th>effective</th><th>weights</th></tr></thead>\n<tbody>\n";
     for (index, summary) in summaries.iter().enumerate() {
         let validation = match (summary.validation_nll_before, summary.validation_nll) {
-            (Some(before), Some(after)) => format!("{} → {}", number(before), number(after)),
+            (Some(before), Some(after)) => format!("{before:.4} → {after:.4}"),
             (_, after) => maybe(after),
         };
         let cells = [
             summary.steps.to_string(),
-            maybe(summary.epochs),
             summary.time(),
             summary
                 .tokens_per_second
@@ -144,7 +143,6 @@ fn glance(runs: &[Run], summaries: &[Summary]) -> String {
             Summary::gap(summary.sft_gap_end),
             Summary::gap(summary.iw_sft_gap_end),
             percent(summary.effective_share_end),
-            percent(summary.clipped_end),
             summary.weight_range(),
         ];
         let cells: String = cells
@@ -199,7 +197,7 @@ fn finding(summary: &Summary) -> String {
     }
     match summary.weights {
         [Some(least), Some(most)] if most - least > 1e-6 => parts.push(format!(
-            "the weights are worth {} of a batch of equals",
+            "its weights leave an effective sample of {}",
             percent(summary.effective_share_end)
         )),
         _ => parts.push("all weights are equal".to_owned()),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use iwsft_objective::HISTOGRAM_EDGES;
 
 use super::axis::Axis;
-use super::curve::smooth;
+use super::curve::{Points, smooth};
 use super::markup::escape;
 use super::plot::{Figure, Plot};
 use super::run::Run;
@@ -36,7 +36,7 @@ pub(super) fn figure(runs: &[Run]) -> Option<Figure> {
         return None;
     }
     let mut says =
-        "The darker a cell, the more of a step's weights lie there; the line is their mean. \
+        "The stronger a cell, the more of a step's weights lie there; the strong line is their mean, the fine ones the least and the greatest. \
         All start at 1, and spread as the policy comes to prefer some of the data over the rest."
             .to_owned();
     if !equal.is_empty() {
@@ -99,13 +99,18 @@ fn map(run: &Run) -> Option<Plot> {
         );
     }
     let mean = run.curve(|step| step.weight_mean);
-    let in_bins: Vec<_> = smooth(&mean).iter().map(|[x, y]| [*x, place(*y)]).collect();
+    let least = run.curve(|step| step.weight_min);
+    let greatest = run.curve(|step| step.weight_max);
+    let in_bins =
+        |points: Points| -> Points { points.into_iter().map(|[x, y]| [x, place(y)]).collect() };
     plot.level("one", place(1.0));
-    plot.line("mean", &in_bins);
+    plot.line("end-of-range", &in_bins(least.clone()));
+    plot.line("end-of-range", &in_bins(greatest.clone()));
+    plot.line("mean", &in_bins(smooth(&mean)));
     plot.y_ticks(ticks(&used));
     plot.readout("j", "mean", &mean);
-    plot.readout("j", "least", &run.curve(|step| step.weight_min));
-    plot.readout("j", "greatest", &run.curve(|step| step.weight_max));
+    plot.readout("j", "least", &least);
+    plot.readout("j", "greatest", &greatest);
     Some(plot)
 }
 
