@@ -1,6 +1,8 @@
 //! `iwsft`: fine-tune policies on curated data.
 
 mod bandit;
+mod completions;
+mod doctor;
 mod environment;
 mod generator;
 mod inspect;
@@ -20,11 +22,11 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 /// Fine-tune policies on curated data with importance-weighted SFT.
 #[derive(Debug, clap::Parser)]
-#[command(name = "iwsft", version)]
+#[command(name = "iwsft", version, long_version = doctor::long_version())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -43,6 +45,9 @@ enum Command {
     Logits(logits::Args),
     Bandit(bandit::Args),
     Report(report::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(completions::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -73,5 +78,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Logits(args) => logits::run(args),
         Command::Bandit(args) => bandit::run(args),
         Command::Report(args) => report::run(args),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Completions(args) => completions::run(args, Cli::command()),
+        Command::Man(args) => completions::man(args, Cli::command()),
     }
 }

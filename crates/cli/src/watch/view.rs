@@ -253,15 +253,16 @@ fn chart(
         })
         .collect();
     let [low, high] = range(thinned.iter().flat_map(|(curve, _)| curve));
-    let end = view.step_now().max(1) as f64;
+    let begin = view.begun.0 as f64;
+    let end = (view.step_now() as f64).max(begin + 1.0);
     let label = |value: f64| Span::styled(short(value), dim());
     let y = Axis::default()
         .bounds([low, high])
         .labels([label(low), label(0.5 * (low + high)), label(high)])
         .style(dim());
     let x = Axis::default()
-        .bounds([0.0, end])
-        .labels([label(0.0), label(end)])
+        .bounds([begin, end])
+        .labels([label(begin), label(end)])
         .style(dim());
     let block = Block::bordered()
         .border_style(dim())
