@@ -24,7 +24,10 @@ fn element<'a>(page: &'a Document<'_>, id: &str) -> Option<Node<'a, 'a>> {
 
 /// All text below a node.
 fn text(node: Node<'_, '_>) -> String {
-    node.descendants().filter_map(|each| each.text()).collect()
+    node.descendants()
+        .filter(Node::is_text)
+        .filter_map(|each| each.text())
+        .collect()
 }
 
 /// Everything that must hold for any report.

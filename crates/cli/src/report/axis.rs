@@ -5,6 +5,10 @@ use super::markup::number;
 /// Length of an axis in units of the drawing.
 pub(super) const LENGTH: f64 = 1000.0;
 
+/// Larger values (and, on a logarithmic axis, smaller ones than its inverse) are
+/// of a run that went astray; no axis is stretched to show them.
+const IMMENSE: f64 = 1e100;
+
 /// An axis of a plot, linear or logarithmic.
 #[derive(Debug, Clone)]
 pub(super) struct Axis {
@@ -28,13 +32,13 @@ impl Axis {
     /// and they span more than a factor of 30, all above 0.
     pub(super) fn around(values: impl Iterator<Item = f64>, may_be_logarithmic: bool) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for value in values.filter(|value| value.is_finite()) {
+        for value in values.filter(|value| value.abs() < IMMENSE) {
             (low, high) = (low.min(value), high.max(value));
         }
         if low > high {
             return Self::exactly(0.0, 1.0);
         }
-        if may_be_logarithmic && low > 0.0 && high / low > 30.0 {
+        if may_be_logarithmic && low > 1.0 / IMMENSE && high / low > 30.0 {
             let air = (high / low).powf(0.05);
             return Self {
                 low: low / air,
