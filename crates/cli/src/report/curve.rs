@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     fn noisy(count: usize) -> Points {
-        let y = |i: usize| (i as f64 * 0.01).sin() + if i % 2 == 0 { 0.3 } else { -0.3 };
+        let y = |i: usize| (i as f64 * 0.01).sin() + if i.is_multiple_of(2) { 0.3 } else { -0.3 };
         (0..count).map(|i| [i as f64, y(i)]).collect()
     }
 

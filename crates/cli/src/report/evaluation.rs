@@ -272,7 +272,7 @@ mod tests {
         let nested = json!({"benchmarks": [
             {"benchmark": "gsm8k", "problems": 200, "metrics": {"avg@4": estimate}}
         ]});
-        assert_eq!(find(&nested), [expected.clone()]);
+        assert_eq!(find(&nested), std::slice::from_ref(&expected));
         let flat = json!({"kind": "eval", "step": 7, "name": "gsm8k", "metric": "avg@4",
                           "problems": 200, "value": 0.5, "interval": [0.4, 0.6]});
         assert_eq!(

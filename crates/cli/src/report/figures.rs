@@ -13,6 +13,8 @@ struct Curve {
     value: fn(&Step) -> Option<f64>,
     /// Whether a logarithmic axis makes sense.
     logarithmic: bool,
+    /// Whether single steps say little, so that their average is shown.
+    noisy: bool,
 }
 
 const CURVES: [Curve; 8] = [
@@ -22,6 +24,7 @@ const CURVES: [Curve; 8] = [
         says: "What is optimised; comparable only between runs of one objective.",
         value: |step| step.loss,
         logarithmic: true,
+        noisy: true,
     },
     Curve {
         id: "effective",
@@ -30,6 +33,7 @@ const CURVES: [Curve; 8] = [
                matter, near 0 a few examples decide everything.",
         value: |step| step.effective_share.map(|share| 100.0 * share),
         logarithmic: false,
+        noisy: true,
     },
     Curve {
         id: "distance",
@@ -37,6 +41,7 @@ const CURVES: [Curve; 8] = [
         says: "How much likelier the policy makes the data than the reference did.",
         value: |step| step.log_ratio,
         logarithmic: false,
+        noisy: true,
     },
     Curve {
         id: "clipped",
@@ -44,6 +49,7 @@ const CURVES: [Curve; 8] = [
         says: "The share of weights that the clip cut off at either end.",
         value: |step| step.clipped.map(|share| 100.0 * share),
         logarithmic: false,
+        noisy: true,
     },
     Curve {
         id: "gradient",
@@ -51,6 +57,7 @@ const CURVES: [Curve; 8] = [
         says: "Before clipping; spikes mean that a batch disagreed with the rest.",
         value: |step| step.grad_norm,
         logarithmic: true,
+        noisy: true,
     },
     Curve {
         id: "rate",
@@ -58,6 +65,7 @@ const CURVES: [Curve; 8] = [
         says: "The size of a step, as the schedule has it.",
         value: |step| step.learning_rate,
         logarithmic: false,
+        noisy: false,
     },
     Curve {
         id: "speed",
@@ -65,6 +73,7 @@ const CURVES: [Curve; 8] = [
         says: "Prompts included; a dip means that something else used the machine.",
         value: |step| step.tokens_per_second,
         logarithmic: false,
+        noisy: true,
     },
     Curve {
         id: "time",
@@ -72,6 +81,7 @@ const CURVES: [Curve; 8] = [
         says: "Time spent in steps, over all sessions.",
         value: |step| step.seconds.map(|seconds| seconds / 60.0),
         logarithmic: false,
+        noisy: false,
     },
 ];
 
@@ -100,12 +110,16 @@ fn single(curve: &Curve, runs: &[Run]) -> Option<Figure> {
     }
     let y = Axis::around(heights(), curve.logarithmic);
     let mut plot = Plot::new(steps(runs), y, format!("{} over the steps", curve.title));
-    for (index, points) in raw.iter().enumerate() {
+    for (index, points) in raw.iter().enumerate().filter(|_| curve.noisy) {
         plot.line(&format!("r{index} raw"), points);
     }
     for (index, (points, run)) in raw.iter().zip(runs).enumerate() {
         let class = format!("r{index}");
-        let smoothed = smooth(points);
+        let smoothed = if curve.noisy {
+            smooth(points)
+        } else {
+            points.clone()
+        };
         plot.line(&class, &smoothed);
         plot.readout(&class, &run.name, &smoothed);
     }

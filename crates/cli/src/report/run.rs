@@ -42,12 +42,10 @@ pub(super) struct Step {
     pub(super) loss: Option<f64>,
     pub(super) nll: Option<f64>,
     pub(super) j: Option<f64>,
-    pub(super) j_self_normalised: Option<f64>,
     pub(super) sft_bound: Option<f64>,
     pub(super) iw_sft_bound: Option<f64>,
     pub(super) sft_gap: Option<f64>,
     pub(super) iw_sft_gap: Option<f64>,
-    pub(super) effective_sample_size: Option<f64>,
     pub(super) effective_share: Option<f64>,
     pub(super) weight_min: Option<f64>,
     pub(super) weight_mean: Option<f64>,
@@ -67,7 +65,7 @@ pub(super) struct Validation {
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Record {
-    Step(Step),
+    Step(Box<Step>),
     Validation(Validation),
     Eval(serde_json::Value),
     /// Of a later program.
@@ -92,7 +90,7 @@ impl Run {
         };
         for line in String::from_utf8_lossy(&text).lines() {
             match serde_json::from_str(line) {
-                Ok(Record::Step(step)) => run.steps.push(step),
+                Ok(Record::Step(step)) => run.steps.push(*step),
                 Ok(Record::Validation(validation)) => run.validations.push(validation),
                 Ok(Record::Eval(record)) => run.evaluations.extend(evaluation::find(&record)),
                 Ok(Record::Other) => {}

@@ -119,11 +119,10 @@ fn draw(
         if has_event
             && let Ok(Event::Key(key)) = event::read()
             && asks_to_stop(key)
+            && stop.swap(true, Ordering::Relaxed)
         {
-            if stop.swap(true, Ordering::Relaxed) {
-                give_back();
-                std::process::exit(130);
-            }
+            give_back();
+            std::process::exit(130);
         }
     }
 }
