@@ -9,6 +9,7 @@
 set -euo pipefail
 
 report=$(realpath "${1:?usage: scripts/check_report.sh REPORT.html [FOLDER]}")
+[[ -f $report ]] || { echo "$report: no such file" >&2; exit 2; }
 folder=${2:-$(mktemp -d /tmp/report-XXXXXX)}
 browser=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome)}
 mkdir -p "$folder"
