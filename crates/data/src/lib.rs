@@ -75,6 +75,7 @@
 
 mod columns;
 mod curate;
+pub mod episodes;
 mod epoch;
 mod error;
 mod json_lines;
