@@ -1,4 +1,4 @@
-//! Recorded episodes of a continuing policy: what a robot saw, did and got.
+//! Recorded episodes of a continuous policy: what a robot saw, did and got.
 //!
 //! # Files
 //! | file | layout |

@@ -158,7 +158,7 @@ struct Array {
     reader: CrcReader<Box<dyn Read + Send>>,
     /// Bytes of a number.
     size: usize,
-    decode: fn(&[u8]) -> f32,
+    decode: Decode,
     crc: u32,
     rows: u64,
     width: u64,
@@ -190,12 +190,15 @@ impl Numbers for Array {
     }
 }
 
+/// Makes a number of its bytes.
+type Decode = fn(&[u8]) -> f32;
+
 /// Bytes of a number of a NumPy type such as `<f4`, and how to decode it.
-fn element(dtype: &str) -> Option<(usize, fn(&[u8]) -> f32)> {
+fn element(dtype: &str) -> Option<(usize, Decode)> {
     macro_rules! number {
         ($number:ty) => {{
             const SIZE: usize = size_of::<$number>();
-            let decode: fn(&[u8]) -> f32 = if dtype.starts_with('>') {
+            let decode: Decode = if dtype.starts_with('>') {
                 |bytes| <$number>::from_be_bytes(first::<SIZE>(bytes)) as f32
             } else {
                 |bytes| <$number>::from_le_bytes(first::<SIZE>(bytes)) as f32

@@ -432,3 +432,7 @@ fn following(observations: &[f32], o: usize, cuts: &[(usize, End)]) -> Vec<f32> 
     }
     next
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;
