@@ -202,3 +202,84 @@ impl Task for PointMaze {
         observation.copy_from_slice(&self.state);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn off_the_walls_the_ball_moves_by_its_closed_form() {
+        let mut maze = PointMaze::new(Layout::U);
+        maze.set_state(&[-1.0, 1.0, 0.5, 0.0, 1.0, 1.0]);
+        // v' = k v + (1 - k) F / D, with k = M / (M + h D): a geometric series.
+        let k = MASS / (MASS + STEP * DAMPING);
+        let limit = FORCE * 0.01 / DAMPING;
+        for step in 1..=50 {
+            maze.step(&[0.01, 0.0]);
+            let expected = limit + (0.5 - limit) * k.powi(step);
+            assert!((maze.state[2] - expected).abs() < 1e-7, "step {step}");
+        }
+        assert!(maze.state[0] > -0.8 && maze.state[1] == 1.0);
+    }
+
+    #[test]
+    fn a_ball_stops_at_a_wall_and_slides_along_it() {
+        let mut maze = PointMaze::new(Layout::U);
+        maze.set_state(&[0.0, 1.0, 0.0, 0.0, 1.0, 1.0]);
+        for _ in 0..30 {
+            maze.step(&[0.2, -1.0]);
+        }
+        // The wall's upper face is at y = 0.5.
+        assert!(
+            (maze.state[1] - (0.5 + RADIUS)).abs() < 1e-9,
+            "{:?}",
+            maze.state
+        );
+        assert!(
+            maze.state[0] > 0.1 && maze.state[2] > 0.5,
+            "{:?}",
+            maze.state
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_part_of_the_ball_enters_a_wall(
+            seed in any::<u64>(),
+            pushes in proptest::collection::vec((-2.0..2.0f32, -2.0..2.0f32, 1..60usize), 1..20),
+            layout in prop::sample::select(vec![Layout::U, Layout::MEDIUM, Layout::LARGE]),
+        ) {
+            let mut maze = PointMaze::new(layout);
+            let start = maze.initial_state(&mut Generator::new(seed));
+            maze.set_state(&start);
+            for (x, y, steps) in pushes {
+                for _ in 0..steps {
+                    maze.step(&[x, y]);
+                    let side = RADIUS - 1e-9;
+                    for corner in [[-side, -side], [-side, side], [side, -side], [side, side]] {
+                        let point = [maze.state[0] + corner[0], maze.state[1] + corner[1]];
+                        prop_assert!(!layout.is_wall(point), "{:?}", maze.state);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn start_and_goal_lie_in_different_free_cells(
+            seed in any::<u64>(),
+            layout in prop::sample::select(vec![Layout::U, Layout::MEDIUM, Layout::LARGE]),
+        ) {
+            let mut maze = PointMaze::new(layout);
+            let start = maze.initial_state(&mut Generator::new(seed));
+            let (ball, goal) = ([start[0], start[1]], [start[4], start[5]]);
+            prop_assert!(!layout.is_wall(ball) && !layout.is_wall(goal));
+            let cell = |at: [f64; 2]| {
+                let [half_width, half_height] = layout.half();
+                [(at[0] + half_width).floor(), (half_height - at[1]).floor()]
+            };
+            prop_assert_ne!(cell(ball), cell(goal));
+        }
+    }
+}
