@@ -1,6 +1,7 @@
 //! `iwsft`: fine-tune policies on curated data.
 
 mod bandit;
+mod control;
 mod generator;
 mod inspect;
 mod language;
@@ -38,6 +39,7 @@ enum Command {
     Sample(sample::Args),
     Logits(logits::Args),
     Bandit(bandit::Args),
+    Control(control::Args),
 }
 
 fn main() -> ExitCode {
@@ -67,5 +69,6 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Sample(args) => sample::run(args),
         Command::Logits(args) => logits::run(args),
         Command::Bandit(args) => bandit::run(args),
+        Command::Control(args) => control::run(args),
     }
 }

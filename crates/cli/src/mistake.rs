@@ -1,5 +1,6 @@
 //! Telling a user's mistake (exit status 2) from a failure (exit status 1).
 
+use iwsft_control::ControlError;
 use iwsft_data::DataError;
 use iwsft_lm::LmError;
 use iwsft_objective::ObjectiveError;
@@ -60,6 +61,12 @@ fn is_mistake(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
     }
     if let Some(error) = error.downcast_ref::<LmError>() {
         return Some(!matches!(error, LmError::Io { action, .. } if *action != "read"));
+    }
+    if let Some(error) = error.downcast_ref::<ControlError>() {
+        return Some(matches!(
+            error,
+            ControlError::UnknownEnvironment { .. } | ControlError::Mujoco { .. }
+        ));
     }
     let others = error.is::<Mistake>() || error.is::<DataError>() || error.is::<ObjectiveError>();
     others.then_some(true)
