@@ -92,9 +92,9 @@ fn the_doctor_steps_what_it_finds_and_leaves_no_file() {
     let args = ["doctor", "--json", "--seconds", "0.01"];
     let told = control(&place, &args, None).succeeds();
     let lines = told.json();
-    let has_mujoco = !lines[0]["mujoco"].is_null();
+    let has_mujoco = lines[0]["mujoco"] == lines[0]["expected"];
     if !has_mujoco {
-        eprintln!("skipped for MuJoCo's robots: {}", lines[0]["error"]);
+        eprintln!("skipped for MuJoCo's robots: {}", lines[0]);
     }
     for line in &lines[1..] {
         let name = line["environment"].as_str().unwrap();

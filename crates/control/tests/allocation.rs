@@ -5,7 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use iwsft_control::{environments, library, make};
+use iwsft_control::{ControlError, environments, library, make};
 
 /// Counts what this thread asks for.
 struct Counting;
@@ -33,8 +33,15 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn a_step_allocates_nothing() {
-    for spec in environments().filter(|spec| !spec.needs_mujoco || library().is_ok()) {
-        let mut environment = make(spec.name).unwrap();
+    let has_all = library().is_ok_and(|library| library.is_pinned());
+    for spec in environments() {
+        let mut environment = match make(spec.name) {
+            Err(error @ ControlError::Mujoco { .. }) if !has_all => {
+                eprintln!("skipped: {error}");
+                continue;
+            }
+            made => made.unwrap_or_else(|error| panic!("{error}")),
+        };
         let mut observation = vec![0.0; spec.observation_size()];
         let action = vec![0.0; spec.action_size()];
         environment.reset(Some(0), &mut observation).unwrap();

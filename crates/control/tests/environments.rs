@@ -6,14 +6,23 @@ use iwsft_control::{
     Actions, ControlError, Environment, Generator, VectorEnvironment, environments, library, make,
 };
 
-/// Names of the environments that can be made here.
+/// Names of the environments that can be made here; says which ones cannot.
 fn names() -> Vec<&'static str> {
-    let can_be_made = library().is_ok();
-    if !can_be_made {
-        eprintln!("skipped for MuJoCo's robots: no library");
-    }
-    let specs = environments().filter(|spec| can_be_made || !spec.needs_mujoco);
-    specs.map(|spec| spec.name).collect()
+    let has_all = library().is_ok_and(|library| library.is_pinned());
+    let can_be_made = |name: &&str| match make(name) {
+        Err(ControlError::Mujoco { source, .. }) if !has_all => {
+            eprintln!("skipped for {name}: {source}");
+            false
+        }
+        made => {
+            made.unwrap_or_else(|error| panic!("{error}"));
+            true
+        }
+    };
+    environments()
+        .map(|spec| spec.name)
+        .filter(can_be_made)
+        .collect()
 }
 
 /// An action within the bounds.

@@ -62,10 +62,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     if args.json {
         return print_lines(&trials);
     }
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{}\n", found(library()))?;
-    drop(out);
-    table(&trials).print()
+    writeln!(std::io::stdout().lock(), "{}\n", found(library()))?;
+    table(&trials).print()?;
+    for error in trials.iter().filter_map(|(_, trial)| trial.as_ref().err()) {
+        if library().is_ok() {
+            writeln!(std::io::stdout().lock(), "\n{error}.")?;
+        }
+    }
+    Ok(())
 }
 
 /// The environments of these names; all of them for none.
@@ -141,11 +145,9 @@ fn table(trials: &[(Spec, Trial)]) -> Table<4> {
         let name = spec.name.to_owned();
         table.row(match trial {
             Ok([one, all]) => [name, "yes".into(), format!("{one:.0}"), format!("{all:.0}")],
-            Err(ControlError::Mujoco {
-                source: MujocoError::NotFound { .. },
-                ..
-            }) => [name, "needs MuJoCo".into(), "-".into(), "-".into()],
-            Err(error) => [name, format!("no: {error}"), "-".into(), "-".into()],
+            // Why not is told above the table, or below it.
+            Err(_) if library().is_err() => [name, "needs MuJoCo".into(), "-".into(), "-".into()],
+            Err(_) => [name, "no".into(), "-".into(), "-".into()],
         });
     }
     table

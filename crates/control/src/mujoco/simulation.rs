@@ -4,6 +4,7 @@
 //! behind them, so that no version's memory layout is assumed. There is one
 //! exception, [`CONTACT_FORCES`].
 
+use std::error::Error;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
@@ -68,7 +69,10 @@ impl Library {
     pub(super) fn open(path: &Path) -> Result<Self, MujocoError> {
         let failed = |error: libloading::Error| MujocoError::Load {
             path: path.to_owned(),
-            reason: error.to_string(),
+            // The loader's own words are the cause of this error.
+            reason: error
+                .source()
+                .map_or(error.to_string(), |cause| cause.to_string()),
         };
         // SAFETY: loading runs the library's initialisers. The user has
         // installed or named the library, and MuJoCo's only fill its tables.
