@@ -47,7 +47,7 @@ pub struct Outcomes {
 }
 
 impl VectorEnvironment {
-    /// Makes `count` environments of a name.
+    /// Makes `count` environments of a name, at least one.
     ///
     /// # Errors
     /// As [`make`].

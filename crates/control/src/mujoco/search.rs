@@ -19,12 +19,11 @@ pub(super) fn find() -> Result<Library, MujocoError> {
         return Library::open(path);
     }
     if !places.is_named {
-        let names = [libloading::library_filename("mujoco")];
-        for name in names.iter().map(Path::new) {
-            match Library::open(name) {
-                Err(MujocoError::Load { .. }) => {}
-                found => return found,
-            }
+        let name = libloading::library_filename("mujoco");
+        match Library::open(Path::new(&name)) {
+            // As a rule because there is none.
+            Err(MujocoError::Load { .. }) => {}
+            found => return found,
         }
     }
     Err(MujocoError::NotFound {
