@@ -2,6 +2,7 @@
 
 mod bandit;
 mod completions;
+mod control;
 mod curate;
 mod doctor;
 mod embedded;
@@ -60,6 +61,7 @@ enum Command {
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(completions::ManArgs),
+    Control(control::Args),
 }
 
 fn main() -> ExitCode {
@@ -96,5 +98,6 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Doctor(args) => doctor::run(args),
         Command::Completions(args) => completions::run(args, Cli::command()),
         Command::Man(args) => completions::man(args, Cli::command()),
+        Command::Control(args) => control::run(args),
     }
 }

@@ -83,7 +83,6 @@ mod columns;
 mod csv_rows;
 pub mod curation;
 mod encode;
-mod curate;
 pub mod episodes;
 mod epoch;
 mod error;
