@@ -2,6 +2,7 @@
 
 mod bandit;
 mod generator;
+mod grade;
 mod inspect;
 mod language;
 mod logits;
@@ -36,6 +37,7 @@ enum Command {
     Score(score::Args),
     Inspect(inspect::Args),
     Sample(sample::Args),
+    Grade(grade::Args),
     Logits(logits::Args),
     Bandit(bandit::Args),
 }
@@ -65,6 +67,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Score(args) => score::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Sample(args) => sample::run(args),
+        Command::Grade(args) => grade::run(args),
         Command::Logits(args) => logits::run(args),
         Command::Bandit(args) => bandit::run(args),
     }
