@@ -11,7 +11,7 @@ use std::sync::mpsc::{
     Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel,
 };
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
@@ -39,6 +39,7 @@ pub(super) struct Program {
     rows: Option<SyncSender<String>>,
     answers: Receiver<std::io::Result<String>>,
     last_words: Arc<Mutex<Vec<u8>>>,
+    listener: JoinHandle<()>,
     limit: Duration,
     reward: String,
     /// Rows that the program was given, those it answered, and when it last
@@ -82,13 +83,14 @@ impl Program {
         });
         let last_words = Arc::new(Mutex::new(Vec::new()));
         let words = last_words.clone();
-        thread::spawn(move || listen(stderr, &words));
+        let listener = thread::spawn(move || listen(stderr, &words));
         Ok(Self {
             command: command.to_owned(),
             child,
             rows: Some(rows),
             answers,
             last_words,
+            listener,
             limit,
             reward: reward.to_owned(),
             waiting: VecDeque::new(),
@@ -175,7 +177,7 @@ impl Program {
         let Some(row) = self.waiting.pop_front() else {
             let number = self.answered;
             return Err(self.mistake(&format!(
-                "wrote line {number} for a row that it was not given"
+                "wrote more lines than it was given rows: line {number}"
             )));
         };
         finish(row, columns)?;
@@ -192,9 +194,9 @@ impl Program {
             }
             Ok(_) => {
                 let rows = self.answered;
-                return Err(self.mistake(&format!(
-                    "wrote more lines than the {rows} rows it was given"
-                )));
+                return Err(
+                    self.mistake(&format!("wrote more lines than it was given rows: {rows}"))
+                );
             }
         }
         let status = self.child.wait()?;
@@ -205,15 +207,17 @@ impl Program {
     }
 
     fn ended_early(&mut self) -> anyhow::Error {
-        // Whoever closes its output may live on.
+        // Whoever closes its output may live on, and what it says last may
+        // take a moment to arrive.
         let start = Instant::now();
-        let status = loop {
-            match self.child.try_wait() {
-                Ok(None) if start.elapsed() < Duration::from_secs(1) => thread::sleep(LOOK_EVERY),
-                Ok(status) => break status,
-                Err(_) => break None,
+        let mut status = None;
+        while start.elapsed() < Duration::from_secs(1) {
+            status = self.child.try_wait().ok().flatten();
+            if status.is_some() && self.listener.is_finished() {
+                break;
             }
-        };
+            thread::sleep(LOOK_EVERY);
+        }
         let how = match status {
             Some(status) => format!("ended with {status}"),
             None => "closed its output".to_owned(),
