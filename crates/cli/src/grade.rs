@@ -117,13 +117,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             report
         }
         Some(command) => {
-            let (mut journal, before) = args.journal(command, &out)?;
             let program = Program::start(command, limit, &args.reward_column)?;
-            let report = by_program(
+            let (report, journal) = by_program(
                 &args,
                 program,
-                &mut journal,
-                before,
+                args.journal(command, &out)?,
                 &rows,
                 count,
                 &mut writer,
@@ -227,12 +225,11 @@ fn by_rules(
 fn by_program(
     args: &Args,
     mut program: Program,
-    journal: &mut Journal,
-    before: Vec<Columns>,
+    (mut journal, before): (Journal, Vec<Columns>),
     rows: &Rows,
     count: u64,
     writer: &mut RowWriter,
-) -> anyhow::Result<Report> {
+) -> anyhow::Result<(Report, Journal)> {
     let done = before.len() as u64;
     if done > 0 {
         say(&format!("resuming behind row {done}"));
@@ -260,10 +257,16 @@ fn by_program(
             finish(row?, columns)?;
         }
     }
-    program.grade(rows, |row, columns| {
+    let graded = program.grade(rows, |row, columns| {
         journal.append(&columns)?;
         finish(row, columns)
-    })?;
+    });
+    if let Err(error) = graded {
+        if done == 0 && program.answered() == 0 {
+            journal.remove()?; // there is nothing to go on from
+        }
+        return Err(error);
+    }
     progress.finish();
-    Ok(report)
+    Ok((report, journal))
 }

@@ -339,7 +339,7 @@ fn what_a_program_does_wrong_is_said_with_its_last_words() {
         ("", "is empty"),
         ("sh 'unclosed", "quote"),
     ] {
-        grade(&place, &["--command", command]).fails(2, &[fragment]);
+        grade(&place, &["--command", command, "--restart"]).fails(2, &[fragment]);
     }
 }
 
@@ -367,7 +367,14 @@ fn what_a_program_graded_before_it_failed_is_not_graded_again() {
             echo 0.$n
         done"#,
     );
+    let other = program(&place, "other.sh", "exit 1");
+    grade(&place, &["--command", &other]).fails(2, &["line 0"]);
+    assert!(
+        !place.exists("graded.jsonl.journal"),
+        "nothing to go on from"
+    );
     grade(&place, &["--command", &command]).fails(2, &["line 2"]);
+    grade(&place, &["--command", &other]).fails(2, &["other.sh", "--restart"]);
     assert!(place.exists("graded.jsonl.journal"));
     fs::remove_file(place.path("seen")).unwrap();
     place.write("go", "");

@@ -124,6 +124,11 @@ impl Program {
         self.end()
     }
 
+    /// Rows that have their answers.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered
+    }
+
     /// Gives a line to the writer, or gives it back where that has enough.
     fn offer(&mut self, line: String) -> anyhow::Result<Option<String>> {
         let Some(rows) = &self.rows else {
@@ -163,11 +168,10 @@ impl Program {
             }
         };
         self.active = Instant::now();
-        self.answered += 1;
+        let number = self.answered + 1;
         let columns = match columns(&line, &self.reward) {
             Ok(columns) => columns,
             Err(reason) => {
-                let number = self.answered;
                 return Err(self.mistake(&format!(
                     "line {number} of its output {reason}; expected a number, true or false, or \
                      an object with `reward`"
@@ -175,11 +179,11 @@ impl Program {
             }
         };
         let Some(row) = self.waiting.pop_front() else {
-            let number = self.answered;
             return Err(self.mistake(&format!(
                 "wrote more lines than it was given rows: line {number}"
             )));
         };
+        self.answered = number;
         finish(row, columns)?;
         Ok(true)
     }
