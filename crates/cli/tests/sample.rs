@@ -145,9 +145,10 @@ fn an_interrupted_file_goes_on_to_the_same_rows() {
     // Other settings would make other rows.
     let mut other = args("out.jsonl");
     other.extend(["--seed", "1"]);
-    place
-        .iwsft(&other)
-        .fails(2, &["out.jsonl.journal", "sampling", "--restart"]);
+    place.iwsft(&other).fails(
+        2,
+        &["out.jsonl.journal", "seed = 0, now it is 1", "--restart"],
+    );
     let ended = place.iwsft(&args("out.jsonl")).succeeds();
     assert!(
         ended
