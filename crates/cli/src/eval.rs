@@ -27,6 +27,8 @@ pub(crate) use training::{EvalSection, TrainingExam, in_words};
 
 /// Draw answers to a benchmark's problems, grade them, and say how sure the result is.
 #[derive(Debug, clap::Args)]
+// The server's options are a group of the same name.
+#[group(skip)]
 #[command(
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
