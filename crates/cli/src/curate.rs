@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use iwsft_data::curation::{Candidate, Candidates, Step, curate, pass_rates, split};
-use iwsft_data::{Columns, Row, RowWriter, read_objects};
+use iwsft_data::{Row, RowWriter, read_objects};
 use iwsft_files::write_atomically;
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::curate::card::Card;
-use crate::curate::options::Options;
+use crate::curate::options::{Options, RuleSet};
 use crate::curate::source::Source;
 use crate::language::ModelFolder;
 use crate::mistake::Mistake;
@@ -72,13 +72,13 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    options: Options,
+    options: Box<Options>,
 }
 
 pub(crate) fn run(mut args: Args) -> anyhow::Result<()> {
-    let options = std::mem::take(&mut args.options).over(args.rules.as_deref())?;
+    let options = std::mem::take(&mut *args.options).over(args.rules.as_deref())?;
     let outputs = Outputs::begin(&args, &options)?;
-    let (rules, evaluations) = options.rules()?;
+    let RuleSet { rules, evaluations } = options.rules()?;
     let data = Data::read(&args.data, &options)?;
     let curated = curate(&data.candidates, &rules)?;
     let (train, validation) = match options.split {

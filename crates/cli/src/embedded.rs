@@ -1,13 +1,10 @@
 //! Completions from a model in this process.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use iwsft_engine::Tensor;
-use iwsft_lm::{
-    Completion, Decoder, Generation, LanguageModel, MemoryPlan, Room, Sampling, TokenRequest,
-};
+use iwsft_lm::{Completion, Decoder, Generation, LanguageModel, Room, Sampling, TokenRequest};
 
 use crate::generator::{Generator, Prompt, Request};
 use crate::language::ModelFolder;
@@ -20,17 +17,6 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
-    /// Loads a model folder.
-    pub(crate) fn open(
-        path: &Path,
-        chat_template: Option<&Path>,
-        room: Room,
-    ) -> anyhow::Result<Self> {
-        let folder = ModelFolder::open(path, chat_template)?;
-        let (model, parameters) = folder.load(MemoryPlan::default())?;
-        Ok(Self::new(folder, &model, &parameters, room))
-    }
-
     /// A model that is loaded already; `parameters` are not needed afterwards.
     pub(crate) fn new(
         folder: ModelFolder,

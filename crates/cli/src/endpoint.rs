@@ -17,7 +17,7 @@ const BETWEEN_RETRIES: Duration = Duration::from_secs(5);
 /// Where to find a server, and how hard to work it.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Completions from a server")]
-pub(crate) struct Args {
+pub(crate) struct ServerArgs {
     /// Ask this OpenAI-compatible server (vLLM, SGLang, llama.cpp, a service)
     /// instead of a model folder.
     #[arg(long, value_name = "URL")]
@@ -67,7 +67,7 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-impl Args {
+impl ServerArgs {
     /// Connects to the server, if one is named.
     pub(crate) fn connect(&self) -> anyhow::Result<Option<Server>> {
         let Some(url) = &self.endpoint else {
@@ -182,7 +182,7 @@ mod tests {
     struct Command {
         model: Option<String>,
         #[command(flatten)]
-        server: Args,
+        server: ServerArgs,
     }
 
     #[test]

@@ -14,7 +14,7 @@ use iwsft_eval::grade;
 use iwsft_files::Journal;
 use serde_json::json;
 
-use crate::endpoint;
+use crate::endpoint::ServerArgs;
 use crate::interrupt;
 use crate::mistake::Mistake;
 use crate::progress::{Progress, say};
@@ -28,8 +28,6 @@ pub(crate) use training::{EvalSection, TrainingExam, in_words};
 
 /// Draw answers to a benchmark's problems, grade them, and say how sure the result is.
 #[derive(Debug, clap::Args)]
-// The server's options are a group of the same name.
-#[group(skip)]
 #[command(
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
@@ -105,7 +103,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     sampling: SamplingOverrides,
     #[command(flatten)]
-    server: endpoint::Args,
+    server: ServerArgs,
 }
 
 const FORCING: &str = "Budget forcing, for models that think";

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::progress::say;
+use crate::watch::screen;
 
 /// Exit status of a program that Ctrl-C ended.
 pub(crate) const STATUS: i32 = 130;
@@ -12,9 +13,12 @@ pub(crate) fn flag(message: &'static str) -> anyhow::Result<&'static AtomicBool>
     let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
     ctrlc::set_handler(move || {
         if stop.swap(true, Ordering::Relaxed) {
+            screen::give_back();
             std::process::exit(STATUS);
         }
-        say(message);
+        if !screen::is_taken() {
+            say(message);
+        }
     })?;
     Ok(stop)
 }

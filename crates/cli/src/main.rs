@@ -1,32 +1,39 @@
 //! `iwsft`: fine-tune policies on curated data.
 
 mod bandit;
+mod completions;
+mod control;
 mod curate;
+mod doctor;
 mod embedded;
 mod endpoint;
+mod environment;
 mod eval;
 mod generator;
 mod inspect;
 mod interrupt;
 mod language;
 mod logits;
+mod machine;
 mod mistake;
 mod progress;
 mod quickstart;
 mod recipe;
+mod report;
 mod sample;
 mod sampling;
 mod score;
 mod table;
 mod train;
+mod watch;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 /// Fine-tune policies on curated data with importance-weighted SFT.
 #[derive(Debug, clap::Parser)]
-#[command(name = "iwsft", version)]
+#[command(name = "iwsft", version, long_version = doctor::long_version())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -47,6 +54,14 @@ enum Command {
     Eval(eval::Args),
     Logits(logits::Args),
     Bandit(bandit::Args),
+    /// Judge a quickstart's rows; a program for `iwsft grade --command`.
+    #[command(hide = true)]
+    JudgeArithmetic(quickstart::judge::Args),
+    Report(report::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(completions::ManArgs),
+    Control(control::Args),
 }
 
 fn main() -> ExitCode {
@@ -69,7 +84,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             .build_global()?;
     }
     match cli.command {
-        Command::Quickstart(args) => quickstart::run(args),
+        Command::Quickstart(args) => quickstart::run(args, cli.threads),
+        Command::JudgeArithmetic(args) => quickstart::judge::run(args),
         Command::Train(args) => train::run(args),
         Command::Curate(args) => curate::run(args),
         Command::Score(args) => score::run(args),
@@ -78,5 +94,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Eval(args) => eval::run(args),
         Command::Logits(args) => logits::run(args),
         Command::Bandit(args) => bandit::run(args),
+        Command::Report(args) => report::run(args),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Completions(args) => completions::run(args, Cli::command()),
+        Command::Man(args) => completions::man(args, Cli::command()),
+        Command::Control(args) => control::run(args),
     }
 }

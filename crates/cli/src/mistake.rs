@@ -1,5 +1,6 @@
 //! Telling a user's mistake (exit status 2) from a failure (exit status 1).
 
+use iwsft_control::ControlError;
 use iwsft_data::DataError;
 use iwsft_data::curation::CurationError;
 use iwsft_endpoint::EndpointError;
@@ -70,6 +71,12 @@ fn is_mistake(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
     }
     if let Some(error) = error.downcast_ref::<EndpointError>() {
         return Some(error.is_mistake());
+    }
+    if let Some(error) = error.downcast_ref::<ControlError>() {
+        return Some(matches!(
+            error,
+            ControlError::UnknownEnvironment { .. } | ControlError::Mujoco { .. }
+        ));
     }
     let others = error.is::<Mistake>()
         || error.is::<DataError>()

@@ -1,225 +1,413 @@
-//! `iwsft quickstart`: the whole job on a task that needs no download.
+//! `iwsft quickstart`: the whole data loop on a task that needs no download.
 //!
-//! A tiny model learns arithmetic from traces of mixed quality and is then
-//! fine-tuned on the good ones, in four ways. Data, models and recipes are
-//! ordinary files, so that each part can be looked at, changed and run again.
+//! A tiny model learns arithmetic from traces of mixed quality, draws answers
+//! to new problems, and is fine-tuned on the good ones in four ways. Every part
+//! is a command of this program on ordinary files, so that each can be looked
+//! at, changed and run again.
 
 mod arithmetic;
-mod comparison;
-mod exam;
-mod grade;
+pub(crate) mod judge;
 mod random_model;
 mod recipes;
 mod report;
+mod steps;
 mod traces;
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use iwsft_train::write_atomically;
-use serde::Serialize;
+use iwsft_files::write_atomically;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::interrupt;
 use crate::mistake::Mistake;
-use crate::progress::{duration, say};
-use crate::recipe::Recipe;
+use crate::progress::{Progress, duration, say};
 use crate::table::print_json;
-use crate::train::train;
-use comparison::Comparison;
-use recipes::{Budget, NamedRecipe, recipes};
-use report::{ModelRow, comparisons, findings, print_table, rights};
-use traces::{Sizes, Task, Trace};
+use recipes::{Budget, FINE_TUNINGS, NamedRecipe, recipes};
+use report::{Report, SeedResult};
+use steps::{Halt, Steps};
+use traces::{Sizes, Task};
 
-/// Make a tiny model, fine-tune it in four ways and compare: needs no download.
+/// The whole loop on a toy task, without a download: sample, grade, curate,
+/// fine-tune in four ways, evaluate.
 ///
-/// Generates arithmetic problems with worked steps, some of them wrong; trains
-/// a small Llama from random weights on all of them; fine-tunes it with SFT,
-/// iw-SFT, SFT(Q) and iw-SFT(Q); and lets every model answer problems that
-/// none has seen.
+/// For each of several seeds: makes arithmetic problems with worked steps, some
+/// of them wrong; trains a small Llama from random weights on all of them; draws
+/// answers to new problems from it, grades and curates them; fine-tunes it on
+/// them with SFT, iw-SFT, SFT(Q) and iw-SFT(Q); and lets every model answer
+/// problems that none has seen. Run again, it goes on where it stopped.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   iwsft quickstart
-  iwsft quickstart --seed 1 --folder quickstart-1
+  iwsft quickstart --seeds 10 --folder quickstart-10
   iwsft quickstart --json > results.jsonl")]
 pub(crate) struct Args {
-    /// Where everything goes; a folder that does not exist yet, or is empty.
+    /// Where everything goes; a new or empty folder, or one of the same settings.
     #[arg(long, default_value = "quickstart", value_name = "FOLDER")]
     folder: PathBuf,
-    /// Decides problems, mistakes, weights and order.
+    #[command(flatten)]
+    settings: Settings,
+    /// Print the results as JSON lines on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Everything that decides the results; kept in `quickstart.json`.
+#[derive(Debug, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    /// Repetitions of all of it, each with its own problems, weights and order.
+    #[arg(long, default_value_t = 3, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: u64,
+    /// The first seed.
     #[arg(long, default_value_t = 0, value_name = "N",
-          value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+          value_parser = clap::value_parser!(u64).range(..=1 << 53))]
     seed: u64,
-    /// Training traces.
-    #[arg(long, default_value_t = 12_000, value_name = "N",
+    /// Traces that the base model imitates.
+    #[arg(long, default_value_t = 10_000, value_name = "N",
           value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     traces: u32,
+    /// Problems that the base model tries.
+    #[arg(long, default_value_t = 1500, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    problems: u32,
+    /// Answers to each of them.
+    #[arg(long, default_value_t = 4, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    draws: u32,
     /// Test problems.
     #[arg(long, default_value_t = 500, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    problems: u32,
+    test: u32,
     /// Training steps of the base model.
-    #[arg(long, default_value_t = 1000, value_name = "N",
+    #[arg(long, default_value_t = 800, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
     base_steps: u32,
     /// Training steps of each fine-tuning.
     #[arg(long, default_value_t = 150, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
-    /// Print the table as JSON lines on standard output.
-    #[arg(long)]
-    json: bool,
-}
-
-/// What is kept of a quickstart, in `results.json`.
-#[derive(Serialize)]
-struct Results<'a> {
-    seed: u64,
-    models: &'a [ModelRow],
-    comparisons: &'a [Comparison],
-    findings: &'a [String],
 }
 
 const VALIDATION_TRACES: usize = 300;
 
-pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+/// More than the longest right work has.
+const MOST_TOKENS: &str = "128";
+
+/// Answers to each test problem that are drawn from the policy as it is.
+const TEST_DRAWS: &str = "4";
+
+pub(crate) fn run(args: Args, threads: Option<usize>) -> anyhow::Result<()> {
     let start = Instant::now();
-    let folder = &args.folder;
-    take(folder)?;
-    let sizes = Sizes {
-        train: args.traces as usize,
-        validation: VALIDATION_TRACES,
-        test: args.problems as usize,
-    };
-    let budget = Budget {
-        base_steps: args.base_steps,
-        steps: args.steps,
-        seed: args.seed,
-    };
-    let task = Task::new(args.seed, sizes);
-    let recipes = recipes(budget);
-    write_inputs(folder, &task, &recipes, args.seed)?;
-    say(&about(folder, &task));
-
+    let Settings { seeds, seed, .. } = args.settings;
+    take(&args.folder, &args.settings)?;
     let stop = interrupt::flag("stopping after this step; press Ctrl-C again to stop at once")?;
-    let (mut rows, mut answered) = (Vec::new(), Vec::new());
-    for NamedRecipe { name, .. } in &recipes {
-        let path = folder.join(format!("{name}.toml"));
-        say(&format!("\n== {name}: iwsft train {}", path.display()));
-        let mut recipe = Recipe::read(&path, &[])?;
-        recipe.model.today.get_or_insert_with(iwsft_lm::today);
-        let Some(summary) = train(&recipe, false, stop)? else {
-            say(&format!(
-                "stopped; finish this model with: iwsft train {} --resume",
-                path.display()
-            ));
-            std::process::exit(interrupt::STATUS);
+    let mut progress = Progress::new("quickstart", seeds * STEPS_A_SEED);
+    let mut results = Vec::new();
+    for (index, seed) in (seed..seed + seeds).enumerate() {
+        let folder = args.folder.join(format!("seed-{seed}"));
+        progress.line(&format!("\nseed {seed}"));
+        let begun = index as u64 * STEPS_A_SEED;
+        let steps = Steps::new(&folder, threads, stop)?;
+        let mut pipeline = Pipeline {
+            folder,
+            seed,
+            settings: &args.settings,
+            steps,
+            progress: &mut progress,
+            done: begun,
         };
-        let answers = exam::answers(&summary.model, &task.test)?;
-        write_rows(&folder.join(format!("answers/{name}.jsonl")), &answers)?;
-        let row = ModelRow::new(name, &answers, &summary);
-        let (right, problems) = (row.right, row.problems);
-        say(&format!(
-            "{right} of {problems} test problems answered right"
-        ));
-        answered.push((*name, rights(&answers)));
-        rows.push(row);
+        match pipeline.run() {
+            Ok(result) => results.push(result),
+            Err(Halt::Failed(error)) => return Err(error),
+            Err(Halt::Stopped) => {
+                progress.finish();
+                say("stopped; the same command goes on from here");
+                std::process::exit(interrupt::STATUS);
+            }
+        }
     }
-
-    let comparisons = comparisons(&answered);
-    let findings = findings(&rows, &comparisons);
-    let results = Results {
-        seed: args.seed,
-        models: &rows,
-        comparisons: &comparisons,
-        findings: &findings,
-    };
-    let results = serde_json::to_string_pretty(&results)? + "\n";
-    write_atomically(&folder.join("results.json"), results.as_bytes())?;
+    progress.finish();
+    let report = Report::new(results);
+    let path = args.folder.join("results.json");
+    write_atomically(&path, report.to_json()?.as_bytes())
+        .with_context(|| path.display().to_string())?;
     say("");
     if args.json {
-        rows.iter().try_for_each(print_json)?;
-        say(&format!("{}\n", findings.join("\n")));
+        report.rows().iter().try_for_each(print_json)?;
+        say(&report.findings().join("\n"));
     } else {
-        print_table(&rows)?;
-        // With the table, not with the messages: they are results.
-        writeln!(std::io::stdout(), "\n{}\n", findings.join("\n"))?;
+        report.print()?;
     }
     let seconds = duration(start.elapsed().as_secs_f64());
-    say(&format!("All of it took {seconds}. {}", next(folder)));
+    let next = next(&args.folder.join(format!("seed-{seed}")));
+    say(&format!("\nAll of it took {seconds}. {next}"));
     Ok(())
 }
 
-/// Makes the folder, or takes an empty one.
-fn take(folder: &Path) -> anyhow::Result<()> {
+/// The base model, samples, two kinds of grades, two curated files, four
+/// fine-tunings, and two tests of five models.
+const STEPS_A_SEED: u64 = 1 + 1 + 2 + 2 + 4 + 2 * 5;
+
+/// Makes the folder, or takes an empty one, or one of the same settings.
+fn take(folder: &Path, settings: &Settings) -> anyhow::Result<()> {
     let cannot = |what| format!("{}: cannot {what} the folder", folder.display());
     fs::create_dir_all(folder).with_context(|| cannot("make"))?;
-    let mut entries = fs::read_dir(folder).with_context(|| cannot("read"))?;
-    if entries.next().is_some() {
-        return Err(Mistake::new(format!(
-            "{}: the folder is not empty; remove it, or choose another one with --folder",
+    let kept = folder.join("quickstart.json");
+    let refused = |why: String| {
+        Mistake::new(format!(
+            "{}: {why}; remove it, or choose another one with --folder",
             folder.display()
         ))
-        .into());
+    };
+    match fs::read_to_string(&kept) {
+        Ok(text) => {
+            let was: Settings = serde_json::from_str(&text)
+                .map_err(|error| Mistake::new(format!("{}: {error}", kept.display())))?;
+            let [was, is] = [&was, settings].map(|settings| serde_json::to_value(settings));
+            return match difference(&was?, &is?) {
+                None => Ok(()),
+                Some(difference) => {
+                    let why = format!("the folder is of other settings ({difference})");
+                    Err(refused(why).into())
+                }
+            };
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| kept.display().to_string()),
     }
-    for part in ["random", "answers"] {
-        fs::create_dir(folder.join(part)).with_context(|| cannot("write to"))?;
+    let mut entries = fs::read_dir(folder).with_context(|| cannot("read"))?;
+    if entries.next().is_some() {
+        return Err(refused("the folder is not empty".into()).into());
     }
-    Ok(())
+    let text = serde_json::to_string_pretty(settings)? + "\n";
+    write_atomically(&kept, text.as_bytes()).with_context(|| cannot("write to"))
 }
 
-/// Data, recipes and the model with random weights.
-fn write_inputs(
-    folder: &Path,
-    task: &Task,
-    recipes: &[NamedRecipe],
+/// The first setting that differs, in words.
+fn difference(was: &Value, is: &Value) -> Option<String> {
+    let (was, is) = (was.as_object()?, is.as_object()?);
+    let (key, value) = is
+        .iter()
+        .find(|(key, value)| was.get(*key) != Some(value))?;
+    let was = was.get(key).map_or("nothing".to_owned(), Value::to_string);
+    Some(format!("{key} was {was}, now it is {value}"))
+}
+
+/// All commands of one seed.
+struct Pipeline<'a> {
+    folder: PathBuf,
     seed: u64,
-) -> anyhow::Result<()> {
-    write_rows(&folder.join("train.jsonl"), &task.train)?;
-    write_rows(&folder.join("validation.jsonl"), &task.validation)?;
-    write_rows(&folder.join("test.jsonl"), &task.worked_test())?;
-    for NamedRecipe { name, text } in recipes {
-        write_atomically(&folder.join(format!("{name}.toml")), text.as_bytes())?;
-    }
-    random_model::create(&folder.join("random"), seed)
+    settings: &'a Settings,
+    steps: Steps<'a>,
+    progress: &'a mut Progress,
+    done: u64,
 }
 
-fn write_rows(path: &Path, rows: &[Trace]) -> anyhow::Result<()> {
+impl Pipeline<'_> {
+    fn run(&mut self) -> Result<SeedResult, Halt> {
+        self.write_inputs()?;
+        let mut trained = vec![("base", self.train("base")?)];
+        self.sample()?;
+        self.grade()?;
+        self.curate()?;
+        for name in FINE_TUNINGS {
+            trained.push((name, self.train(name)?));
+        }
+        let mut result = SeedResult::new(self.seed);
+        for (name, trained) in trained {
+            let greedy = self.evaluate(name, "greedy", &["--temperature", "0"])?;
+            let draws = ["--temperature", "1", "-k", TEST_DRAWS];
+            let drawn = self.evaluate(name, "drawn", &draws)?;
+            result.push(name, &trained, &greedy, &drawn)?;
+        }
+        Ok(result)
+    }
+
+    /// Data, recipes and the model with random weights: the same every time.
+    fn write_inputs(&self) -> anyhow::Result<()> {
+        let Settings {
+            traces,
+            problems,
+            test,
+            base_steps,
+            steps,
+            ..
+        } = *self.settings;
+        let sizes = Sizes {
+            traces: traces as usize,
+            problems: problems as usize,
+            validation: VALIDATION_TRACES,
+            test: test as usize,
+        };
+        let task = Task::new(self.seed, sizes);
+        write_rows(&self.folder.join("traces.jsonl"), &task.traces)?;
+        write_rows(&self.folder.join("problems.jsonl"), &task.problems)?;
+        write_rows(&self.folder.join("validation.jsonl"), &task.validation)?;
+        write_rows(&self.folder.join("test.jsonl"), &task.test)?;
+        let budget = Budget {
+            base_steps,
+            steps,
+            seed: self.seed,
+        };
+        for NamedRecipe { name, text } in recipes(budget) {
+            write_file(&self.folder.join(format!("{name}.toml")), text.as_bytes())?;
+        }
+        let random = self.folder.join("random");
+        if !random.join("model.safetensors").exists() {
+            fs::create_dir_all(&random).with_context(|| random.display().to_string())?;
+            random_model::create(&random, self.seed)?;
+        }
+        Ok(())
+    }
+
+    fn train(&mut self, name: &str) -> Result<Value, Halt> {
+        let mut arguments = vec!["train".into(), self.path(&format!("{name}.toml"))];
+        if self.folder.join("runs").join(name).exists() {
+            arguments.push("--resume".into());
+        }
+        self.step(&format!("train-{name}"), &arguments, |result| {
+            let nll = result["validation_nll"].as_f64().unwrap_or(f64::NAN);
+            format!("validation nll {nll:.4}")
+        })
+    }
+
+    fn sample(&mut self) -> Result<Value, Halt> {
+        let (draws, seed) = (self.settings.draws.to_string(), self.seed.to_string());
+        let [model, prompts, out] = ["runs/base/model", "problems.jsonl", "samples.jsonl"];
+        let arguments = [
+            "sample",
+            &self.path(model),
+            "--prompts",
+            &self.path(prompts),
+            "--out",
+            &self.path(out),
+            "-k",
+            &draws,
+            "--temperature",
+            "1",
+            "--max-tokens",
+            MOST_TOKENS,
+            "--seed",
+            &seed,
+        ];
+        self.step("sample", &arguments.map(str::to_owned), |_| String::new())
+    }
+
+    /// Rewards from the answers, as for any task with answers; and scores from
+    /// the steps, by a program that knows this one.
+    fn grade(&mut self) -> Result<(), Halt> {
+        let judge = [
+            &self.steps.program().display().to_string(),
+            "judge-arithmetic",
+        ];
+        let judge = shell_words::join(judge);
+        let [samples, graded, judged] =
+            ["samples", "graded", "judged"].map(|name| self.path(&format!("{name}.jsonl")));
+        let answers = [
+            "grade",
+            &samples,
+            "--extract",
+            "last-number",
+            "--out",
+            &graded,
+        ];
+        self.step("grade", &answers.map(str::to_owned), |_| String::new())?;
+        let scores = ["grade", &graded, "--command", &judge, "--out", &judged];
+        self.step("judge", &scores.map(str::to_owned), |_| String::new())?;
+        Ok(())
+    }
+
+    fn curate(&mut self) -> Result<(), Halt> {
+        let path = |name: &str| self.path(&format!("{name}.jsonl"));
+        let [judged, right, scored, test] = ["judged", "right", "scored", "test"].map(path);
+        let from = |out: &str| {
+            let common = [
+                "curate",
+                &judged,
+                "--dedup",
+                "exact",
+                "--decontaminate",
+                &test,
+            ];
+            let out = ["--out", out];
+            common
+                .iter()
+                .chain(&out)
+                .map(|&part| part.to_owned())
+                .collect::<Vec<_>>()
+        };
+        let mut for_sft = from(&right);
+        for_sft.extend(["--min-reward".into(), "1".into()]);
+        let for_quality = from(&scored);
+        self.step("curate-right", &for_sft, |_| String::new())?;
+        self.step("curate-scored", &for_quality, |_| String::new())?;
+        Ok(())
+    }
+
+    fn evaluate(&mut self, name: &str, how: &str, sampling: &[&str]) -> Result<Value, Halt> {
+        let [model, test, out] = [
+            format!("runs/{name}/model"),
+            "test.jsonl".into(),
+            format!("eval/{name}-{how}"),
+        ]
+        .map(|path| self.path(&path));
+        let mut arguments = [
+            "eval",
+            &model,
+            "--problems",
+            &test,
+            "--extract",
+            "last-number",
+            "--max-tokens",
+            MOST_TOKENS,
+            "--out",
+            &out,
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        arguments.extend(sampling.iter().map(|&part| part.to_owned()));
+        self.step(&format!("eval-{name}-{how}"), &arguments, |_| String::new())
+    }
+
+    /// Runs a command and says what came of it.
+    fn step(
+        &mut self,
+        name: &str,
+        arguments: &[String],
+        outcome: impl FnOnce(&Value) -> String,
+    ) -> Result<Value, Halt> {
+        let start = Instant::now();
+        let result = self.steps.run(name, arguments)?;
+        self.done += 1;
+        let (seconds, outcome) = (start.elapsed().as_secs_f64(), outcome(&result));
+        self.progress
+            .line(&format!("  {name:<20} {:>6}  {outcome}", duration(seconds)));
+        let seed = self.seed;
+        self.progress
+            .at(self.done, || format!("seed {seed}: {name}"));
+        Ok(result)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+}
+
+fn write_rows(path: &Path, rows: &[impl Serialize]) -> anyhow::Result<()> {
     let mut lines = Vec::new();
     for row in rows {
         serde_json::to_writer(&mut lines, row)?;
         lines.push(b'\n');
     }
-    Ok(write_atomically(path, &lines)?)
+    write_file(path, &lines)
 }
 
-/// What was generated, with an example that shows a mistake.
-fn about(folder: &Path, task: &Task) -> String {
-    let right = task
-        .train
-        .iter()
-        .filter(|trace| trace.reward == 1.0)
-        .count();
-    let mut about = format!(
-        "{}: {} training traces, {:.1}% of them with a right answer; {} test problems",
-        folder.display(),
-        task.train.len(),
-        100.0 * right as f64 / task.train.len() as f64,
-        task.test.len(),
-    );
-    let of = |reward| task.train.iter().find(|trace| trace.reward == reward);
-    for trace in [of(1.0), of(0.0)].into_iter().flatten() {
-        let Trace {
-            prompt,
-            completion,
-            reward,
-            score,
-        } = trace;
-        about += &format!("\n  {prompt}{completion}   reward {reward}, score {score:.2}");
-    }
-    about
+fn write_file(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    write_atomically(path, content).with_context(|| path.display().to_string())
 }
 
 /// What to look at next.
@@ -227,8 +415,9 @@ fn next(folder: &Path) -> String {
     let folder = folder.display();
     format!(
         "Look further:
+  {folder}/log.txt                    every command, and what it said
+  {folder}/judged.jsonl               what the base model wrote, graded
   {folder}/iw-sft.toml                a recipe: change it and run it with iwsft train
-  {folder}/answers/iw-sft.jsonl       what the model wrote, graded
   iwsft inspect {folder}/iw-sft.toml --rows 3
   iwsft sample {folder}/runs/iw-sft/model --prompt '37+58='
   iwsft train {folder}/iw-sft.toml --run {folder}/runs/sharper --set objective.temperature=10"

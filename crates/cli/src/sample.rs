@@ -11,7 +11,7 @@ use iwsft_lm::{Completion, MemoryPlan, Sampling, Tokenizer};
 use serde_json::json;
 
 use crate::embedded::Embedded;
-use crate::endpoint;
+use crate::endpoint::ServerArgs;
 use crate::generator::{Generator, Request};
 use crate::language::ModelFolder;
 use crate::sampling::SamplingArgs;
@@ -58,7 +58,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     sampling: SamplingArgs,
     #[command(flatten)]
-    server: endpoint::Args,
+    server: ServerArgs,
     /// A chat template to use instead of the model's own.
     #[arg(long, value_name = "FILE", conflicts_with = "endpoint")]
     chat_template: Option<PathBuf>,

@@ -18,9 +18,10 @@ use crate::eval::TrainingExam;
 use crate::interrupt;
 use crate::language::{HuggingFaceFiles, ModelFolder, TokenTrajectories};
 use crate::mistake::Mistake;
-use crate::progress::{Progress, TrainingProgress, duration, say};
+use crate::progress::{Progress, duration, say};
 use crate::recipe::{Recipe, ReferenceSection};
 use crate::table::{Table, print_json};
+use crate::watch::Watch;
 
 /// Fine-tune a model as a recipe says.
 #[derive(Debug, clap::Args)]
@@ -28,6 +29,7 @@ use crate::table::{Table, print_json};
   iwsft train recipe.toml
   iwsft train recipe.toml --set train.learning_rate=3e-5 --set objective.preset=iw-sft-llm
   iwsft train runs/recipe --resume
+  iwsft train recipe.toml --tui --tensorboard
 
 Ctrl-C finishes the step, saves, and says how to resume.")]
 pub(crate) struct Args {
@@ -42,6 +44,8 @@ pub(crate) struct Args {
     /// Go on behind the newest checkpoint of the run.
     #[arg(long)]
     resume: bool,
+    #[command(flatten)]
+    watch: Watch,
     /// Print the result as a line of JSON on standard output.
     #[arg(long)]
     json: bool,
@@ -60,11 +64,16 @@ pub(crate) struct Summary {
     pub(crate) effective_share: f64,
     pub(crate) weight_min: f64,
     pub(crate) weight_max: f64,
+    /// J and how far the bounds lie below it, where there is a reference.
+    pub(crate) j: Option<f64>,
+    pub(crate) sft_gap: Option<f64>,
+    pub(crate) iw_sft_gap: Option<f64>,
     pub(crate) validation_nll_before: Option<f64>,
     pub(crate) validation_nll: Option<f64>,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    args.watch.check()?;
     let mut recipe = Recipe::read(&args.recipe, &args.sets)?;
     if let Some(run) = &args.run {
         recipe.run = Some(std::path::absolute(run)?);
@@ -81,7 +90,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let stop = interrupt::flag(
         "stopping after this step; press Ctrl-C again to stop at once and lose what is not saved",
     )?;
-    let Some(summary) = train(&recipe, args.resume, stop)? else {
+    let Some(summary) = train(&recipe, args.resume, args.watch, stop)? else {
         say(&format!(
             "resume with: iwsft train {} --resume",
             recipe.run_folder().display()
@@ -99,7 +108,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 pub(crate) fn train(
     recipe: &Recipe,
     resume: bool,
-    stop: &AtomicBool,
+    watch: Watch,
+    stop: &'static AtomicBool,
 ) -> anyhow::Result<Option<Summary>> {
     let objective = recipe.objective.resolve()?;
     recipe.train.validate()?;
@@ -110,7 +120,7 @@ pub(crate) fn train(
     } else {
         RunFolder::create(&run)?
     };
-    let result = train_in(folder, recipe, objective, resume, stop);
+    let result = train_in(folder, recipe, objective, resume, watch, stop);
     if result.is_err() && !resume {
         RunFolder::discard(&run);
     }
@@ -123,7 +133,8 @@ fn train_in(
     recipe: &Recipe,
     objective: Objective,
     resume: bool,
-    stop: &AtomicBool,
+    watch: Watch,
+    stop: &'static AtomicBool,
 ) -> anyhow::Result<Option<Summary>> {
     let run = folder.path().to_owned();
     let model_folder = ModelFolder::of_recipe(&recipe.model)?;
@@ -193,9 +204,10 @@ fn train_in(
     if training.step() == training.plan().total_steps {
         say("the run is finished already; its model is written again");
     }
-    let mut progress = TrainingProgress::default();
-    let outcome = training.run(&mut progress, stop)?;
-    let Outcome::Finished { .. } = outcome else {
+    let mut observers = watch.observers(&run, stop)?;
+    let outcome = training.run(&mut observers, stop);
+    drop(observers);
+    let Outcome::Finished { .. } = outcome? else {
         return Ok(None);
     };
     let model = export(&run, &files, training.parameters())?;
@@ -385,6 +397,9 @@ fn summary(run: &Path, model: PathBuf) -> anyhow::Result<Summary> {
         effective_share: last.effective_share,
         weight_min: last.weight_min,
         weight_max: last.weight_max,
+        j: last.j,
+        sft_gap: last.sft_gap,
+        iw_sft_gap: last.iw_sft_gap,
         validation_nll_before: validations.first().map(|record| record.nll),
         validation_nll: validations.last().map(|record| record.nll),
     })
@@ -407,6 +422,9 @@ struct Record {
     weight_min: f64,
     #[serde(default)]
     weight_max: f64,
+    j: Option<f64>,
+    sft_gap: Option<f64>,
+    iw_sft_gap: Option<f64>,
 }
 
 fn print(summary: &Summary) -> anyhow::Result<()> {
@@ -429,6 +447,11 @@ fn print(summary: &Summary) -> anyhow::Result<()> {
         "effective sample".into(),
         format!("{:.1}% of the batch", 100.0 * summary.effective_share),
     ]);
+    if let (Some(j), Some(sft), Some(iw_sft)) = (summary.j, summary.sft_gap, summary.iw_sft_gap) {
+        table.row(["J, last step".into(), number(j)]);
+        table.row(["gap to SFT's bound".into(), number(sft)]);
+        table.row(["gap to iw-SFT's bound".into(), number(iw_sft)]);
+    }
     table.row([
         "validation nll before".into(),
         nll(summary.validation_nll_before),

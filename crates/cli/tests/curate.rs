@@ -267,6 +267,23 @@ fn the_pass_rate_counts_every_row_and_can_be_written() {
 }
 
 #[test]
+fn curated_parquet_is_trained_on() {
+    let place = Workplace::new();
+    let args = [
+        "curate",
+        "train.jsonl",
+        "--min-reward",
+        "1",
+        "--out",
+        "kept.parquet",
+    ];
+    place.iwsft(&args).succeeds();
+    let sets = ["data.train=kept.parquet", "train.steps=1"];
+    place.train("run", &sets).succeeds();
+    assert_eq!(place.metrics("run", "step").len(), 1);
+}
+
+#[test]
 fn mistakes_are_refused_with_the_remedy_and_leave_nothing_behind() {
     let place = Workplace::new();
     place.write("graded.jsonl", &graded(&[1, 2]));

@@ -42,7 +42,7 @@ fn sample(place: &Workplace, url: &str, options: &[&str]) -> Ended {
 /// Options for the real server, or a message that there is none.
 fn real() -> Option<(String, Vec<String>)> {
     let Ok(url) = std::env::var("IWSFT_TEST_ENDPOINT") else {
-        println!("skipped: IWSFT_TEST_ENDPOINT names no server");
+        eprintln!("skipped: IWSFT_TEST_ENDPOINT names no server");
         return None;
     };
     let model = std::env::var("IWSFT_TEST_MODEL").ok();
@@ -279,7 +279,8 @@ fn mistakes_about_the_server_are_told() {
     let unset = ["--api-key-env", "IWSFT_NO_SUCH_VARIABLE"];
     sample(&place, &denied.url, &unset).fails(2, &["IWSFT_NO_SUCH_VARIABLE", "not set"]);
     let unknown = Socket::new(|_, _| (404, json!({"error": "The model `x` does not exist"})));
-    sample(&place, &unknown.url, &["--model", "x"]).fails(2, &["does not exist", "models: tiny"]);
+    sample(&place, &unknown.url, &["--model", "x", "--restart"])
+        .fails(2, &["does not exist", "models: tiny"]);
     // A folder and a server at once.
     place
         .iwsft(&[

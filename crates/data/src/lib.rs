@@ -1,5 +1,6 @@
 //! Curated trajectories: rows are read from files, encoded, filtered, put into
-//! an order, and packed into micro-batches.
+//! an order, and packed into micro-batches. Recorded episodes of a continuous
+//! policy have formats of their own: see [`episodes`].
 //!
 //! # Files
 //! `.jsonl` has one JSON object a line, `.json` one list of objects, both also
@@ -82,6 +83,7 @@ mod columns;
 mod csv_rows;
 pub mod curation;
 mod encode;
+pub mod episodes;
 mod epoch;
 mod error;
 mod json_lines;

@@ -12,7 +12,7 @@ mod estimate;
 mod problem;
 
 pub use comparison::{Comparison, SIGNIFICANT, Test, Verdict};
-pub use estimate::{Estimate, Method, wilson};
+pub use estimate::{Estimate, Method, paired_t_test, wilson};
 pub use problem::{average, majority, pass_at_k};
 
 /// 97.5 % quantile of the standard normal distribution.

@@ -44,6 +44,30 @@ pub trait Observer {
 /// Shows nothing.
 impl Observer for () {}
 
+/// Several observers: each is told everything, in their order.
+impl Observer for Vec<Box<dyn Observer>> {
+    fn on_start(&mut self, plan: &Plan, step: u64) {
+        self.iter_mut().for_each(|each| each.on_start(plan, step));
+    }
+
+    fn on_step(&mut self, metrics: &StepMetrics) {
+        self.iter_mut().for_each(|each| each.on_step(metrics));
+    }
+
+    fn on_validation(&mut self, metrics: &ValidationMetrics) {
+        self.iter_mut().for_each(|each| each.on_validation(metrics));
+    }
+
+    fn on_checkpoint(&mut self, path: &Path, step: u64) {
+        self.iter_mut()
+            .for_each(|each| each.on_checkpoint(path, step));
+    }
+
+    fn on_message(&mut self, message: &str) {
+        self.iter_mut().for_each(|each| each.on_message(message));
+    }
+}
+
 /// A line of `metrics.jsonl` about an optimizer step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename = "step")]

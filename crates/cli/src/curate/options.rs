@@ -134,6 +134,14 @@ enum RankedBy {
     Score,
 }
 
+/// What options come to.
+pub(crate) struct RuleSet {
+    /// In the order in which they apply.
+    pub(crate) rules: Vec<Box<dyn Rule>>,
+    /// The evaluation files that decontamination has read.
+    pub(crate) evaluations: Vec<Source>,
+}
+
 impl Options {
     /// The options of a file, and over them those of the command line.
     pub(crate) fn over(self, file: Option<&Path>) -> anyhow::Result<Self> {
@@ -166,8 +174,8 @@ impl Options {
         self.seed.unwrap_or(0)
     }
 
-    /// The rules in their order, and the evaluation files that they have read.
-    pub(crate) fn rules(&self) -> anyhow::Result<(Vec<Box<dyn Rule>>, Vec<Source>)> {
+    /// The rules; reads the evaluation files.
+    pub(crate) fn rules(&self) -> anyhow::Result<RuleSet> {
         self.check()?;
         let mut rules: Vec<Box<dyn Rule>> = Vec::new();
         for (unit, min, max) in [
@@ -227,56 +235,29 @@ impl Options {
                 },
             }));
         }
-        Ok((rules, evaluations))
+        Ok(RuleSet { rules, evaluations })
     }
 
     /// Refuses values without a meaning, and options that change nothing.
     fn check(&self) -> Result<(), Mistake> {
+        let needs = |option: &str, given: bool, other: &str, has: bool| match given && !has {
+            true => Err(Mistake::new(format!(
+                "--{option} has no effect by itself: add --{other}"
+            ))),
+            false => Ok(()),
+        };
+        let (file, found) = ("decontaminate FILE", !self.decontaminate.is_empty());
+        needs("ngram", self.ngram.is_some(), file, found)?;
+        needs("eval-column", !self.eval_column.is_empty(), file, found)?;
+        let completions = self.decontaminate_completions;
+        needs("decontaminate-completions", completions, file, found)?;
         let near = self.dedup == Some(Dedup::Near);
-        let decontaminates = !self.decontaminate.is_empty();
-        for (given, option, has, needs) in [
-            (
-                self.ngram.is_some(),
-                "ngram",
-                decontaminates,
-                "decontaminate FILE",
-            ),
-            (
-                !self.eval_column.is_empty(),
-                "eval-column",
-                decontaminates,
-                "decontaminate FILE",
-            ),
-            (
-                self.decontaminate_completions,
-                "decontaminate-completions",
-                decontaminates,
-                "decontaminate FILE",
-            ),
-            (
-                self.near_threshold.is_some(),
-                "near-threshold",
-                near,
-                "dedup near",
-            ),
-            (
-                self.percentile_of.is_some(),
-                "percentile-of",
-                !self.percentiles.is_empty(),
-                "percentiles 90,95,98",
-            ),
-            (
-                self.model.is_some(),
-                "model",
-                self.count_tokens(),
-                "max-tokens N",
-            ),
-        ] {
-            if given && !has {
-                let message = format!("--{option} has no effect by itself: add --{needs}");
-                return Err(Mistake::new(message));
-            }
-        }
+        let threshold = self.near_threshold.is_some();
+        needs("near-threshold", threshold, "dedup near", near)?;
+        let (of, ranks) = (self.percentile_of.is_some(), !self.percentiles.is_empty());
+        needs("percentile-of", of, "percentiles 90,95,98", ranks)?;
+        let (model, counts) = (self.model.is_some(), self.count_tokens());
+        needs("model", model, "max-tokens N", counts)?;
         for (option, value) in [
             ("ngram", self.ngram),
             ("best-of-k", self.best_of_k),
@@ -304,6 +285,14 @@ impl Options {
             .find(|x| !(0.0..=100.0).contains(*x))
         {
             return Err(of_range("percentiles", x, "numbers from 0 to 100"));
+        }
+        for (option, value) in [
+            ("min-reward", self.min_reward),
+            ("max-reward", self.max_reward),
+        ] {
+            if let Some(x) = value.filter(|x| !x.is_finite()) {
+                return Err(of_range(option, x.into(), "a finite number"));
+            }
         }
         let length = |x: Option<usize>| x.map(|x| x as f64);
         for (what, min, max) in [
@@ -390,7 +379,7 @@ mod tests {
             "percentiles = [90]\nbest_of_k = 1\nmin_reward = 1\ndedup = 'near'\nmax_chars = 9\n\
              balance_difficulty = 3\npass_rate = '0.1..0.9'\nmax_per_prompt = 2",
         );
-        let (rules, _) = options.rules().unwrap();
+        let RuleSet { rules, .. } = options.rules().unwrap();
         let names: Vec<&str> = rules.iter().map(|rule| rule.name()).collect();
         assert_eq!(
             names,
@@ -447,6 +436,7 @@ mod tests {
             ("split = 1.0", "between 0 and 1"),
             ("percentiles = [90, 101]", "0 to 100"),
             ("dedup = 'near'\nnear_threshold = 0", "above 0"),
+            ("min_reward = nan", "finite"),
             ("pass_rate = '0.5'", "0.1..0.9"),
             ("pass_rate = '0.9..0.1'", "0.1..0.9"),
             ("min_chars = 9\nmax_chars = 3", "no row can be kept"),

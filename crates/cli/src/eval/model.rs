@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use iwsft_lm::{MemoryPlan, Room};
 
 use crate::embedded::Embedded;
-use crate::endpoint;
+use crate::endpoint::ServerArgs;
 use crate::generator::Generator;
 use crate::language::ModelFolder;
 
@@ -34,7 +34,7 @@ pub(crate) struct OpenModel {
 
 impl ModelArgs {
     /// The server's model where one is named, else the folder's.
-    pub(crate) fn open(&self, server: &endpoint::Args) -> anyhow::Result<OpenModel> {
+    pub(crate) fn open(&self, server: &ServerArgs) -> anyhow::Result<OpenModel> {
         if let Some(server) = server.connect()? {
             return Ok(OpenModel {
                 generator: Box::new(server),

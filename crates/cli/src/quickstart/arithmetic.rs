@@ -78,6 +78,34 @@ impl Problem {
         prompt + "="
     }
 
+    /// The problem with this prompt, if it is one.
+    pub(crate) fn parse(prompt: &str) -> Option<Self> {
+        let mut text = prompt.strip_suffix('=')?;
+        let number = |text: &mut &str| {
+            let end = text.find(['+', '-']).unwrap_or(text.len());
+            let (digits, rest) = text.split_at(end);
+            *text = rest;
+            let number: u32 = digits.parse().ok()?;
+            (number <= LARGEST).then_some(number)
+        };
+        let first = number(&mut text)?;
+        let (mut total, mut rest) = (first, Vec::new());
+        while let Some(sign) = text.chars().next() {
+            text = &text[1..];
+            let operand = number(&mut text)?;
+            let operation = match sign {
+                '+' => Operation::Add,
+                _ => Operation::Subtract,
+            };
+            total = match operation {
+                Operation::Add => total.checked_add(operand)?,
+                Operation::Subtract => total.checked_sub(operand)?,
+            };
+            rest.push((operation, operand));
+        }
+        Some(Self { first, rest })
+    }
+
     pub(crate) fn answer(&self) -> u32 {
         self.rest
             .iter()
@@ -257,6 +285,29 @@ mod tests {
             let steps = problem.steps(|_| rng.random_bool(0.4));
             let written: u32 = steps.last().unwrap().parse().unwrap();
             assert!(written < 10_000, "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn a_prompt_reads_back_as_its_problem_and_nothing_else_reads() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..200 {
+            let problem = Problem::random(&mut rng);
+            assert_eq!(Problem::parse(&problem.prompt()), Some(problem));
+        }
+        for text in [
+            "",
+            "=",
+            "3",
+            "3+=",
+            "+3=",
+            "3+x=",
+            "3-4=",
+            "3*4=",
+            "4294967296+1=",
+            "3+4\u{e9}=",
+        ] {
+            assert_eq!(Problem::parse(text), None, "{text}");
         }
     }
 }

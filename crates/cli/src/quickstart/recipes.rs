@@ -7,6 +7,9 @@ pub(crate) struct NamedRecipe {
     pub(crate) text: String,
 }
 
+/// The recipes that start from the base model.
+pub(crate) const FINE_TUNINGS: [&str; 4] = ["sft", "iw-sft", "sft-q", "iw-sft-q"];
+
 /// How much is trained.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
@@ -22,32 +25,32 @@ pub(crate) fn recipes(budget: Budget) -> Vec<NamedRecipe> {
     let fine_tunings = [
         (
             "sft",
-            "SFT: imitate the traces with a right answer.",
-            RIGHT_ONLY,
+            "SFT: imitate the samples with a right answer.",
+            "right",
             "preset = \"sft\"",
         ),
         (
             "iw-sft",
-            "iw-SFT: the same traces, each weighted by how much likelier the policy\n\
-             # makes it now than the base model did.",
-            RIGHT_ONLY,
+            "iw-SFT: the same samples, each weighted by how much likelier the policy\n\
+             # makes it now than the base model did when it was drawn.",
+            "right",
             "preset = \"iw-sft-llm\"",
         ),
         (
             "sft-q",
-            "SFT(Q): draw from all traces, in proportion to their score.",
-            ALL,
+            "SFT(Q): draw from all samples, in proportion to their score.",
+            "scored",
             "preset = \"sft\"\nquality = \"resample\"",
         ),
         (
             "iw-sft-q",
             "iw-SFT(Q): draw by score, and weight as iw-SFT does.",
-            ALL,
+            "scored",
             "preset = \"iw-sft-llm\"\nquality = \"resample\"",
         ),
     ];
     let mut recipes = vec![base(budget)];
-    recipes.extend(fine_tunings.map(|(name, purpose, filter, objective)| {
+    recipes.extend(fine_tunings.map(|(name, purpose, data, objective)| {
         let Budget { steps, seed, .. } = budget;
         let text = format!(
             r#"# {purpose}
@@ -57,11 +60,14 @@ pub(crate) fn recipes(budget: Budget) -> Vec<NamedRecipe> {
 path = "runs/base/model"
 
 [data]
-train = "train.jsonl"
-{filter}validation = "validation.jsonl"
+train = "{data}.jsonl"
+validation = "validation.jsonl"
 
 [objective]
 {objective}
+
+[reference]
+column = true  # the log-probs that `iwsft sample` wrote
 
 [train]
 steps = {steps}
@@ -74,9 +80,6 @@ seed = {seed}
     }));
     recipes
 }
-
-const RIGHT_ONLY: &str = "min_reward = 1.0\n";
-const ALL: &str = "";
 
 fn base(
     Budget {
@@ -91,7 +94,7 @@ fn base(
 path = "random"
 
 [data]
-train = "train.jsonl"
+train = "traces.jsonl"
 validation = "validation.jsonl"
 
 [objective]
@@ -137,8 +140,13 @@ mod tests {
             assert_eq!(objective.needs_reference(), name.starts_with("iw-"));
             let resampled = objective.quality == iwsft_objective::Quality::Resample;
             assert_eq!(resampled, name.ends_with("-q"));
-            let filtered = recipe.data.min_reward == Some(1.0);
-            assert_eq!(filtered, name == "sft" || name == "iw-sft");
+            let data = match name {
+                "base" => "traces.jsonl",
+                "sft" | "iw-sft" => "right.jsonl",
+                _ => "scored.jsonl",
+            };
+            let sources = recipe.data.train.sources(&recipe.data.columns);
+            assert_eq!(sources[0].path, folder.path().join(data));
         }
     }
 }

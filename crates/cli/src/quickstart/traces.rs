@@ -1,4 +1,4 @@
-//! The data: problems without overlap, and training traces of mixed quality.
+//! The data: problems without overlap, and traces of mixed quality.
 
 use std::collections::HashSet;
 
@@ -8,9 +8,9 @@ use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
 use super::arithmetic::{Problem, Slip, completion};
-use super::grade::{Grade, grade};
+use super::judge::{Grade, judge};
 
-/// A line of a data file.
+/// A problem and somebody's work on it: a line of a data file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Trace {
     pub(crate) prompt: String,
@@ -19,22 +19,32 @@ pub(crate) struct Trace {
     pub(crate) score: f64,
 }
 
+/// A problem and its answer: a line of a data file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Question {
+    pub(crate) prompt: String,
+    pub(crate) answer: String,
+}
+
 /// How many of each there are to be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sizes {
-    pub(crate) train: usize,
+    pub(crate) traces: usize,
+    pub(crate) problems: usize,
     pub(crate) validation: usize,
     pub(crate) test: usize,
 }
 
-/// All data of a quickstart. No prompt occurs twice.
+/// All data of a seed. No prompt occurs twice.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Task {
-    /// Written carelessly.
-    pub(crate) train: Vec<Trace>,
+    /// Written carelessly; the base model imitates them.
+    pub(crate) traces: Vec<Trace>,
+    /// For the base model to try.
+    pub(crate) problems: Vec<Question>,
     /// Written without slips.
     pub(crate) validation: Vec<Trace>,
-    pub(crate) test: Vec<Problem>,
+    pub(crate) test: Vec<Question>,
 }
 
 impl Task {
@@ -51,39 +61,29 @@ impl Task {
         };
         let test = problems(0, sizes.test);
         let validation = problems(1, sizes.validation);
-        let train = problems(2, sizes.train);
+        let traces = problems(2, sizes.traces);
+        let tried = problems(4, sizes.problems);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(3);
         Self {
-            train: train
+            traces: traces
                 .iter()
                 .map(|problem| Trace::of(problem, problem.steps(|slip| happens(slip, &mut rng))))
                 .collect(),
+            problems: tried.iter().map(Question::of).collect(),
             validation: validation
                 .iter()
                 .map(|problem| Trace::of(problem, problem.right_steps()))
                 .collect(),
-            test,
+            test: test.iter().map(Question::of).collect(),
         }
-    }
-}
-
-impl Task {
-    /// The test problems with right work, as they go into a file.
-    pub(crate) fn worked_test(&self) -> Vec<Trace> {
-        let work = |problem: &Problem| Trace::of(problem, problem.right_steps());
-        self.test.iter().map(work).collect()
     }
 }
 
 impl Trace {
     fn of(problem: &Problem, steps: Vec<String>) -> Self {
-        Self::graded(problem, completion(&steps))
-    }
-
-    /// What somebody, or a model, made of a problem.
-    pub(crate) fn graded(problem: &Problem, completion: String) -> Self {
-        let Grade { reward, score } = grade(problem, &completion);
+        let completion = completion(&steps);
+        let Grade { reward, score } = judge(problem, &completion);
         Self {
             prompt: problem.prompt(),
             completion,
@@ -93,7 +93,16 @@ impl Trace {
     }
 }
 
-/// The writers of the training traces forget most of what they borrow. A model
+impl Question {
+    fn of(problem: &Problem) -> Self {
+        Self {
+            prompt: problem.prompt(),
+            answer: problem.answer().to_string(),
+        }
+    }
+}
+
+/// The writers of the traces forget most of what they borrow. A model
 /// that imitates all of them therefore learns to forget it, and one that
 /// imitates the traces with a right answer does not.
 fn happens(slip: Slip, rng: &mut impl Rng) -> bool {
@@ -110,7 +119,8 @@ mod tests {
     use super::*;
 
     const SIZES: Sizes = Sizes {
-        train: 3000,
+        traces: 3000,
+        problems: 500,
         validation: 200,
         test: 300,
     };
@@ -125,9 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn every_reward_says_whether_the_last_number_is_the_answer() {
+    fn every_answer_is_right_and_every_reward_says_whether_the_last_number_is_it() {
         let task = Task::new(7, SIZES);
-        for trace in task.train.iter().chain(&task.validation) {
+        for question in task.problems.iter().chain(&task.test) {
+            assert_eq!(question.answer, answer(&question.prompt).to_string());
+        }
+        for trace in task.traces.iter().chain(&task.validation) {
             let last = trace.completion.rsplit([' ', '=']).next().unwrap();
             let right = last.parse::<i64>().unwrap() == answer(&trace.prompt);
             assert_eq!(trace.reward, f64::from(right), "{trace:?}");
@@ -137,25 +150,16 @@ mod tests {
 
     #[test]
     fn traces_are_of_mixed_quality_and_scores_say_more_than_rewards() {
-        let task = Task::new(7, SIZES);
-        let mean = |of: fn(&Trace) -> f64| {
-            task.train.iter().map(of).sum::<f64>() / task.train.len() as f64
-        };
-        let right = mean(|trace| trace.reward);
+        let traces = Task::new(7, SIZES).traces;
+        let right = traces.iter().map(|trace| trace.reward).sum::<f64>() / traces.len() as f64;
         assert!((0.3..0.8).contains(&right), "{right}");
-        assert!(
-            task.train
-                .iter()
-                .all(|trace| (0.0..=1.0).contains(&trace.score))
-        );
-        let scores: HashSet<u64> = task.train.iter().map(|t| t.score.to_bits()).collect();
+        let mut scores = traces.iter().map(|trace| trace.score);
+        assert!(scores.all(|score| (0.0..=1.0).contains(&score)));
+        let scores: HashSet<u64> = traces.iter().map(|t| t.score.to_bits()).collect();
         assert!(scores.len() > 20, "{}", scores.len());
         // Half of it is the answer.
-        assert!(
-            task.train
-                .iter()
-                .all(|trace| trace.reward == 1.0 || trace.score <= 0.5)
-        );
+        let bounded = |trace: &Trace| trace.reward == 1.0 || trace.score <= 0.5;
+        assert!(traces.iter().all(bounded));
     }
 
     #[test]
@@ -164,7 +168,7 @@ mod tests {
         assert_eq!(task, Task::new(7, SIZES));
         assert_ne!(task, Task::new(8, SIZES));
         let more = Sizes {
-            train: 4000,
+            traces: 4000,
             ..SIZES
         };
         assert_eq!(task.test, Task::new(7, more).test);
@@ -173,13 +177,13 @@ mod tests {
     #[test]
     fn no_prompt_occurs_twice() {
         let task = Task::new(7, SIZES);
-        let written = task.train.iter().chain(&task.validation);
-        let prompts = written.map(|trace| trace.prompt.clone());
-        let prompts: Vec<String> = prompts
-            .chain(task.test.iter().map(Problem::prompt))
+        let written = task.traces.iter().chain(&task.validation);
+        let asked = task.problems.iter().chain(&task.test);
+        let prompts: Vec<&String> = written
+            .map(|trace| &trace.prompt)
+            .chain(asked.map(|question| &question.prompt))
             .collect();
-        let distinct: HashSet<&String> = prompts.iter().collect();
-        assert_eq!(prompts.len(), 3500);
-        assert_eq!(distinct.len(), 3500);
+        let distinct: HashSet<&&String> = prompts.iter().collect();
+        assert_eq!((prompts.len(), distinct.len()), (4000, 4000));
     }
 }

@@ -89,11 +89,7 @@ impl Estimate {
     /// differences: the interval then says whether they differ. `None` below two
     /// seeds, from which nothing can be said.
     pub fn over_seeds(values: &[f64]) -> Option<Self> {
-        let n = values.len() as f64;
-        let value = mean(values);
-        let spread = values.iter().map(|x| (x - value).powi(2)).sum::<f64>();
-        let student = StudentsT::new(0.0, 1.0, n - 1.0).ok()?;
-        let error = (spread / (n - 1.0) / n).sqrt();
+        let (value, error, student) = standard_error(values)?;
         let half = student.inverse_cdf(1.0 - OUTSIDE / 2.0) * error;
         Some(Self {
             value,
@@ -101,6 +97,28 @@ impl Estimate {
             method: Method::StudentT,
         })
     }
+}
+
+/// Two-sided p-value of Student's paired t-test: how often chance alone makes the
+/// mean of such `differences`, one a seed, as large in either direction. `None`
+/// below two seeds.
+pub fn paired_t_test(differences: &[f64]) -> Option<f64> {
+    let (mean, error, student) = standard_error(differences)?;
+    if mean == 0.0 {
+        return Some(1.0);
+    }
+    // Without any spread the quotient is infinite, and p is 0.
+    Some(2.0 * student.sf((mean / error).abs()))
+}
+
+/// The mean of independent values, its standard error, and the distribution of
+/// their quotient; `None` below two values.
+fn standard_error(values: &[f64]) -> Option<(f64, f64, StudentsT)> {
+    let n = values.len() as f64;
+    let value = mean(values);
+    let spread = values.iter().map(|x| (x - value).powi(2)).sum::<f64>();
+    let student = StudentsT::new(0.0, 1.0, n - 1.0).ok()?;
+    Some((value, (spread / (n - 1.0) / n).sqrt(), student))
 }
 
 pub(super) fn mean(values: &[f64]) -> f64 {
@@ -167,6 +185,16 @@ mod tests {
             let [low, high] = Estimate::of_problems(&[value; 20], 0).interval;
             assert!(low <= value && value <= high && high - low > 0.1, "{value}");
         }
+    }
+
+    #[test]
+    fn the_paired_t_test_is_scipys() {
+        // scipy 1.17.1: stats.ttest_1samp([0.02, 0.035, 0.011, 0.04], 0).pvalue
+        let p = paired_t_test(&[0.02, 0.035, 0.011, 0.04]).unwrap();
+        assert!((p - 0.028_727_402_9).abs() < 1e-9, "{p}");
+        assert_eq!(paired_t_test(&[0.25; 3]), Some(0.0));
+        assert_eq!(paired_t_test(&[0.0, 0.0]), Some(1.0));
+        assert_eq!(paired_t_test(&[0.25]), None);
     }
 
     #[test]

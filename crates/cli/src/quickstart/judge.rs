@@ -1,9 +1,54 @@
-//! Grades worked arithmetic: is the answer right, and how good is the work?
+//! Judges worked arithmetic: is the answer right, and how good is the work?
+//!
+//! `iwsft judge-arithmetic` is a program as `iwsft grade --command` takes one.
+
+use std::io::{BufRead, Write};
+
+use serde::{Deserialize, Serialize};
 
 use super::arithmetic::Problem;
+use crate::mistake::Mistake;
+use crate::table::print_json;
+
+/// Read rows of a quickstart from standard input, one JSON object a line, and
+/// write a reward and a score for each: what `iwsft grade --command` asks for.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// JSON lines are all that there is to print.
+    #[arg(long, hide = true)]
+    json: bool,
+}
+
+/// What is read of a row.
+#[derive(Deserialize)]
+struct Row {
+    prompt: String,
+    completion: String,
+}
+
+pub(crate) fn run(_: Args) -> anyhow::Result<()> {
+    for (line, text) in (1..).zip(std::io::stdin().lock().lines()) {
+        let refused = |what: String| Mistake::new(format!("line {line}: {what}"));
+        let row: Row = serde_json::from_str(&text?).map_err(|error| {
+            refused(format!(
+                "{error}; expected an object with a prompt and a completion"
+            ))
+        })?;
+        let problem = Problem::parse(&row.prompt).ok_or_else(|| {
+            let prompt = &row.prompt;
+            refused(format!(
+                "the prompt is {prompt:?}, expected one such as \"37+58-9=\""
+            ))
+        })?;
+        print_json(&judge(&problem, &row.completion))?;
+        // The reader may be waiting for this line.
+        std::io::stdout().flush()?;
+    }
+    Ok(())
+}
 
 /// What a completion is worth.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Grade {
     /// 1 if the answer is exactly right, otherwise 0.
     pub(crate) reward: f64,
@@ -13,8 +58,8 @@ pub(crate) struct Grade {
     pub(crate) score: f64,
 }
 
-/// Grades `completion` by its text alone.
-pub(crate) fn grade(problem: &Problem, completion: &str) -> Grade {
+/// Judges `completion` by its text alone.
+pub(crate) fn judge(problem: &Problem, completion: &str) -> Grade {
     let needed = problem.right_steps();
     let written: Vec<&str> = completion.split_whitespace().collect();
     let mut right = 0;
@@ -38,25 +83,16 @@ pub(crate) fn grade(problem: &Problem, completion: &str) -> Grade {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quickstart::arithmetic::completion;
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::SeedableRng;
 
-    /// `14+9=`, whose steps are `4+9=13 1+0+1=2 23`.
+    /// Its steps are `4+9=13 1+0+1=2 23`.
     fn problem() -> Problem {
-        let mut rng = ChaCha8Rng::seed_from_u64(0);
-        loop {
-            let problem = Problem::random(&mut rng);
-            if completion(&problem.right_steps()) == " 4+9=13 1+0+1=2 23" {
-                return problem;
-            }
-        }
+        Problem::parse("14+9=").unwrap()
     }
 
     #[test]
     fn the_score_counts_the_answer_the_steps_before_a_mistake_and_brevity() {
         let problem = problem();
-        let graded = |text| grade(&problem, text);
+        let graded = |text| judge(&problem, text);
         let expect = |text, reward, score| assert_eq!(graded(text), Grade { reward, score });
         expect(" 4+9=13 1+0+1=2 23", 1.0, 1.0);
         expect(" 4+9=13 1+0=1 13", 0.0, 1.0 / 6.0);
@@ -77,7 +113,7 @@ mod tests {
             " 23.",
             " 1+22=23",
         ] {
-            assert_eq!(grade(&problem, text).reward, 0.0, "{text}");
+            assert_eq!(judge(&problem, text).reward, 0.0, "{text}");
         }
     }
 }

@@ -1,0 +1,69 @@
+//! What can go wrong with an environment.
+
+use crate::mujoco::MujocoError;
+
+/// An error of this crate. Every message says what was found, what was
+/// expected and, where there is one, the remedy.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// There is no environment of this name.
+    #[error(
+        "there is no environment `{name}`; did you mean `{nearest}`? \
+         `iwsft control environments` lists them all"
+    )]
+    UnknownEnvironment {
+        /// What was asked for.
+        name: String,
+        /// The most similar name.
+        nearest: &'static str,
+    },
+    /// MuJoCo cannot be used.
+    #[error("{name} needs MuJoCo: {source}")]
+    Mujoco {
+        /// The environment.
+        name: &'static str,
+        /// Why not.
+        source: MujocoError,
+    },
+    /// A slice does not have the length that an environment has it with.
+    #[error("{name}: the {what} has {found} numbers; it must have {expected}")]
+    Length {
+        /// The environment.
+        name: &'static str,
+        /// `action`, `observation` or `state`.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The length that it must have.
+        expected: usize,
+    },
+    /// An action has an element that is not finite, or is none of the choices.
+    #[error("{name}: element {index} of the action is {found}; it must be {expected}")]
+    Action {
+        /// The environment.
+        name: &'static str,
+        /// Index of the element, from 0.
+        index: usize,
+        /// The element.
+        found: f32,
+        /// What it must be.
+        expected: String,
+    },
+    /// A state has an element that is not finite.
+    #[error("{name}: element {index} of the state is {found}; it must be finite")]
+    State {
+        /// The environment.
+        name: &'static str,
+        /// Index of the element, from 0.
+        index: usize,
+        /// The element.
+        found: f64,
+    },
+    /// A step was asked for outside of an episode.
+    #[error("{name}: no episode is running; reset the environment before the next step")]
+    NoEpisode {
+        /// The environment.
+        name: &'static str,
+    },
+}

@@ -1,0 +1,34 @@
+//! Environments that policies act in: classic tasks in plain Rust, and MuJoCo's
+//! robots through a library that is found when the program runs.
+//!
+//! Names, rules and numbers are Gymnasium's: an environment that is reset with
+//! the same seed and given the same f32 actions observes and earns the same
+//! bits. That holds for the C library and the processor that the traces in
+//! `tests/fixtures` were made with (glibc on x86-64), and for MuJoCo of the
+//! version [`MUJOCO_VERSION`]. The point mazes are our own.
+//!
+//! [`make`] makes one [`Environment`] by its name, [`VectorEnvironment`]
+//! several that are stepped on all threads, and [`environments`] lists them.
+//!
+//! | letter | meaning |
+//! | --- | --- |
+//! | `n` | environments that are stepped together |
+//! | `o` | numbers of an observation |
+//! | `a` | numbers of an action |
+
+mod classic;
+mod environment;
+mod error;
+mod mujoco;
+mod random;
+mod registry;
+mod spec;
+mod vector;
+
+pub use environment::{Environment, Step, Task};
+pub use error::ControlError;
+pub use mujoco::{Library, MUJOCO_INSTALL, MUJOCO_VERSION, MujocoError, library};
+pub use random::Generator;
+pub use registry::{environments, make};
+pub use spec::{Actions, Bounds, Spec};
+pub use vector::{Outcomes, VectorEnvironment};
