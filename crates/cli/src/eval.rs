@@ -14,6 +14,7 @@ use iwsft_eval::grade;
 use iwsft_files::Journal;
 use serde_json::json;
 
+use crate::endpoint::ServerArgs;
 use crate::interrupt;
 use crate::mistake::Mistake;
 use crate::progress::{Progress, say};
@@ -78,20 +79,6 @@ pub(crate) struct Args {
     grader: grade::Kind,
     #[command(flatten)]
     overrides: Overrides,
-    #[command(flatten)]
-    sampling: SamplingOverrides,
-    /// Most tokens of thinking; then it is ended, and the answer drawn.
-    #[arg(long, value_name = "N")]
-    thinking_tokens: Option<usize>,
-    /// So many times, where the model would end thinking, let it go on.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    wait: usize,
-    /// What ends thinking.
-    #[arg(long, value_name = "TEXT", default_value = "</think>")]
-    end_of_thinking: String,
-    /// What --wait puts in its place.
-    #[arg(long, value_name = "TEXT", default_value = "Wait")]
-    wait_text: String,
     /// Folder for the results.
     #[arg(long, value_name = "FOLDER", required = true)]
     out: Option<PathBuf>,
@@ -101,7 +88,25 @@ pub(crate) struct Args {
     /// Print the results as lines of JSON on standard output.
     #[arg(long)]
     json: bool,
+    /// Most tokens of thinking; then it is ended, and the answer drawn.
+    #[arg(long, value_name = "N", help_heading = FORCING)]
+    thinking_tokens: Option<usize>,
+    /// So many times, where the model would end thinking, let it go on.
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = FORCING)]
+    wait: usize,
+    /// What ends thinking.
+    #[arg(long, value_name = "TEXT", default_value = "</think>", help_heading = FORCING)]
+    end_of_thinking: String,
+    /// What --wait puts in its place.
+    #[arg(long, value_name = "TEXT", default_value = "Wait", help_heading = FORCING)]
+    wait_text: String,
+    #[command(flatten)]
+    sampling: SamplingOverrides,
+    #[command(flatten)]
+    server: ServerArgs,
 }
+
+const FORCING: &str = "Budget forcing, for models that think";
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
@@ -210,7 +215,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         ))
         .into());
     }
-    let mut model = args.model.open()?;
+    let mut model = args.model.open(&args.server)?;
     let results = evaluate(&mut model, &exams, &out, args.restart)?;
     say(&format!("results: {}", out.display()));
     match args.json {

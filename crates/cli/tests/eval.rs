@@ -434,8 +434,6 @@ fn forced_thinking_ends_at_its_cap_and_waits_as_often_as_told() {
         "avg@k",
         "--limit",
         "6",
-        "--end-of-thinking",
-        "::",
         "--wait-text",
         "wait",
     ];
@@ -445,7 +443,10 @@ fn forced_thinking_ends_at_its_cap_and_waits_as_often_as_told() {
         let text = |row: &Value| row["completion"][0]["content"].as_str().unwrap().to_owned();
         rows.iter().map(text).collect()
     };
-    for text in texts("capped", &["--thinking-tokens", "5"]) {
+    for text in texts(
+        "capped",
+        &["--thinking-tokens", "5", "--end-of-thinking", "::"],
+    ) {
         let (thought, answer) = text.split_once("::").unwrap();
         assert!(thought.chars().count() <= 5, "{text:?}");
         assert!(answer.chars().count() <= 12, "{text:?}");

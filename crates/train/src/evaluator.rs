@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::SourceError;
 
 /// Looks at the policy from time to time: has it answer questions, say, or walk.
+/// An [`Observer`](crate::Observer) is only told figures.
 ///
 /// It sees the policy and its parameters and cannot change them, so a run with
 /// evaluations has the same numbers as one without. What it returns is logged as

@@ -208,8 +208,11 @@ impl Exam {
 
     /// Everything that decides the answers, but the model.
     pub(crate) fn settings(&self) -> Value {
+        // Where the problems lie does not matter; their fingerprint does.
+        let mut benchmark = self.benchmark.clone();
+        benchmark.data = Source::default();
         json!({
-            "benchmark": self.benchmark,
+            "benchmark": benchmark,
             "problems": self.fingerprint(),
             "seed": self.seed,
             "forcing": self.forcing,

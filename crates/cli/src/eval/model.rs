@@ -9,7 +9,7 @@ use crate::endpoint::ServerArgs;
 use crate::generator::Generator;
 use crate::language::ModelFolder;
 
-/// A model folder, or a server.
+/// A model folder, and how it is asked.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ModelArgs {
     /// A Hugging Face model folder.
@@ -21,8 +21,6 @@ pub(crate) struct ModelArgs {
     /// Ask in plain text, without the model's chat template.
     #[arg(long)]
     plain: bool,
-    #[command(flatten)]
-    server: ServerArgs,
 }
 
 /// A model that is ready to answer.
@@ -35,8 +33,9 @@ pub(crate) struct OpenModel {
 }
 
 impl ModelArgs {
-    pub(crate) fn open(&self) -> anyhow::Result<OpenModel> {
-        if let Some(server) = self.server.connect()? {
+    /// The server's model where one is named, else the folder's.
+    pub(crate) fn open(&self, server: &ServerArgs) -> anyhow::Result<OpenModel> {
+        if let Some(server) = server.connect()? {
             return Ok(OpenModel {
                 generator: Box::new(server),
                 weights: None,
