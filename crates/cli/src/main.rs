@@ -34,7 +34,7 @@ struct Cli {
 }
 
 #[derive(Debug, clap::Subcommand)]
-#[allow(clippy::large_enum_variant, reason = "there is one command")]
+#[allow(clippy::large_enum_variant, reason = "there is one, parsed once")]
 enum Command {
     Quickstart(quickstart::Args),
     Train(train::Args),
