@@ -3,7 +3,7 @@
 //! Every element of `y` is one chain of fused multiply-adds over the inputs,
 //! first to last. So the bits of a row depend on nothing but the row: neither on
 //! how many others there are, nor on threads or instruction set. The weights are
-//! stored anew, [`WIDTH`] outputs side by side, such that this order of additions
+//! stored anew, `WIDTH` outputs side by side, such that this order of additions
 //! is also the fast one.
 
 use std::ops::Range;
@@ -26,7 +26,7 @@ const ROWS_PER_TASK: usize = 8 * ROWS;
 /// Multiply-adds that are worth a task of their own.
 const WORK_PER_TASK: usize = 1 << 16;
 
-/// A weight matrix `[out, in]` in panels of [`WIDTH`] outputs.
+/// A weight matrix `[out, in]` in panels of `WIDTH` outputs.
 #[derive(Debug)]
 pub struct PackedMatrix {
     /// `[out / WIDTH, in, WIDTH]`, zero behind the last output.
