@@ -43,8 +43,8 @@ TEMPLATE = (
     "{% if message.role == 'assistant' %}{{ eos_token }}{% endif %}{{ '\\n' }}{% endfor %}"
     "{%- if add_generation_prompt %}assistant: {% endif %}"
 )
-# Log-probabilities of two implementations in f32.
-TOLERANCE = 1e-3
+# Of log-probabilities. llama.cpp computes attention in f16.
+TOLERANCE = 1e-2
 
 
 # ---- the model ----
@@ -67,8 +67,8 @@ def make_model(folder: Path) -> None:
     torch.manual_seed(1)
     config = LlamaConfig(
         vocab_size=end + 1,
-        hidden_size=64,
-        intermediate_size=96,
+        hidden_size=128,
+        intermediate_size=192,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
@@ -82,7 +82,7 @@ def make_model(folder: Path) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() == 2:
-                parameter.normal_(0, 0.15)
+                parameter.normal_(0, 0.1)
     # transformers takes both from the model alone, and would be greedy or
     # draw from the 50 likeliest tokens.
     model.generation_config.do_sample = True

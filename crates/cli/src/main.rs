@@ -10,6 +10,7 @@ mod endpoint;
 mod environment;
 mod eval;
 mod generator;
+mod grade;
 mod inspect;
 mod interrupt;
 mod language;
@@ -43,7 +44,7 @@ struct Cli {
 }
 
 #[derive(Debug, clap::Subcommand)]
-#[allow(clippy::large_enum_variant, reason = "there is one command")]
+#[allow(clippy::large_enum_variant, reason = "there is one, parsed once")]
 enum Command {
     Quickstart(quickstart::Args),
     Train(train::Args),
@@ -52,6 +53,7 @@ enum Command {
     Inspect(inspect::Args),
     Sample(sample::Args),
     Eval(eval::Args),
+    Grade(grade::Args),
     Logits(logits::Args),
     Bandit(bandit::Args),
     /// Judge a quickstart's rows; a program for `iwsft grade --command`.
@@ -92,6 +94,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Inspect(args) => inspect::run(args),
         Command::Sample(args) => sample::run(args),
         Command::Eval(args) => eval::run(args),
+        Command::Grade(args) => grade::run(args),
         Command::Logits(args) => logits::run(args),
         Command::Bandit(args) => bandit::run(args),
         Command::Report(args) => report::run(args),

@@ -97,8 +97,29 @@ const VALIDATION_TRACES: usize = 300;
 /// More than the longest right work has.
 const MOST_TOKENS: &str = "128";
 
-/// Answers to each test problem that are drawn from the policy as it is.
-const TEST_DRAWS: &str = "4";
+/// The test, as `iwsft eval` takes it. At temperature 1 answers come from the
+/// policy as it is: their share of right ones estimates its expected reward.
+const BENCHMARK: &str = r#"name = "arithmetic"
+version = 1
+prompt = "{question}"
+metrics = ["avg@k"]
+k = 4
+
+[data]
+path = "test.jsonl"
+
+[columns]
+question = "prompt"
+answer = "answer"
+
+[grader]
+kind = "math"
+extract = ["last-number"]
+
+[sampling]
+temperature = 1.0
+max_tokens = 128
+"#;
 
 pub(crate) fn run(args: Args, threads: Option<usize>) -> anyhow::Result<()> {
     let start = Instant::now();
@@ -219,9 +240,8 @@ impl Pipeline<'_> {
         }
         let mut result = SeedResult::new(self.seed);
         for (name, trained) in trained {
-            let greedy = self.evaluate(name, "greedy", &["--temperature", "0"])?;
-            let draws = ["--temperature", "1", "-k", TEST_DRAWS];
-            let drawn = self.evaluate(name, "drawn", &draws)?;
+            let drawn = self.evaluate(name, "drawn", &[])?;
+            let greedy = self.evaluate(name, "greedy", &["--temperature", "0", "-k", "1"])?;
             result.push(name, &trained, &greedy, &drawn)?;
         }
         Ok(result)
@@ -248,6 +268,7 @@ impl Pipeline<'_> {
         write_rows(&self.folder.join("problems.jsonl"), &task.problems)?;
         write_rows(&self.folder.join("validation.jsonl"), &task.validation)?;
         write_rows(&self.folder.join("test.jsonl"), &task.test)?;
+        write_file(&self.folder.join("arithmetic.toml"), BENCHMARK.as_bytes())?;
         let budget = Budget {
             base_steps,
             steps,
@@ -265,9 +286,10 @@ impl Pipeline<'_> {
     }
 
     fn train(&mut self, name: &str) -> Result<Value, Halt> {
-        let mut arguments = vec!["train".into(), self.path(&format!("{name}.toml"))];
+        let recipe = self.path(&format!("{name}.toml"));
+        let mut arguments = vec!["train", &recipe];
         if self.folder.join("runs").join(name).exists() {
-            arguments.push("--resume".into());
+            arguments.push("--resume");
         }
         self.step(&format!("train-{name}"), &arguments, |result| {
             let nll = result["validation_nll"].as_f64().unwrap_or(f64::NAN);
@@ -275,36 +297,30 @@ impl Pipeline<'_> {
         })
     }
 
-    fn sample(&mut self) -> Result<Value, Halt> {
+    fn sample(&mut self) -> Result<(), Halt> {
         let (draws, seed) = (self.settings.draws.to_string(), self.seed.to_string());
-        let [model, prompts, out] = ["runs/base/model", "problems.jsonl", "samples.jsonl"];
-        let arguments = [
-            "sample",
-            &self.path(model),
-            "--prompts",
-            &self.path(prompts),
-            "--out",
-            &self.path(out),
-            "-k",
-            &draws,
-            "--temperature",
-            "1",
-            "--max-tokens",
-            MOST_TOKENS,
-            "--seed",
-            &seed,
-        ];
-        self.step("sample", &arguments.map(str::to_owned), |_| String::new())
+        let out = self.path("samples.jsonl");
+        let model = self.path("runs/base/model");
+        let prompts = self.path("problems.jsonl");
+        let what = ["sample", &model, "--prompts", &prompts, "--out", &out];
+        let how = ["-k", &draws, "--seed", &seed, "--max-tokens", MOST_TOKENS];
+        let arguments = [&what[..], &how[..], anew(&out)].concat();
+        self.step("sample", &arguments, |result| {
+            let of = |key: &str| result[key].as_f64().unwrap_or(f64::NAN);
+            format!(
+                "{} completions, {:.0} tokens/s",
+                of("completions"),
+                of("tokens_per_second")
+            )
+        })?;
+        Ok(())
     }
 
     /// Rewards from the answers, as for any task with answers; and scores from
     /// the steps, by a program that knows this one.
     fn grade(&mut self) -> Result<(), Halt> {
-        let judge = [
-            &self.steps.program().display().to_string(),
-            "judge-arithmetic",
-        ];
-        let judge = shell_words::join(judge);
+        let program = self.steps.program().display().to_string();
+        let judge = shell_words::join([&program, "judge-arithmetic"]);
         let [samples, graded, judged] =
             ["samples", "graded", "judged"].map(|name| self.path(&format!("{name}.jsonl")));
         let answers = [
@@ -315,69 +331,64 @@ impl Pipeline<'_> {
             "--out",
             &graded,
         ];
-        self.step("grade", &answers.map(str::to_owned), |_| String::new())?;
-        let scores = ["grade", &graded, "--command", &judge, "--out", &judged];
-        self.step("judge", &scores.map(str::to_owned), |_| String::new())?;
+        self.step("grade", &answers, |result| {
+            let right = 100.0 * result["share"].as_f64().unwrap_or(f64::NAN);
+            format!("{right:.1}% of the answers are right")
+        })?;
+        let scores = [
+            "grade",
+            &graded,
+            "--command",
+            &judge,
+            "--replace",
+            "--out",
+            &judged,
+        ];
+        self.step("judge", &scores, |_| {
+            "a score for each answer's steps".into()
+        })?;
         Ok(())
     }
 
     fn curate(&mut self) -> Result<(), Halt> {
         let path = |name: &str| self.path(&format!("{name}.jsonl"));
         let [judged, right, scored, test] = ["judged", "right", "scored", "test"].map(path);
-        let from = |out: &str| {
-            let common = [
-                "curate",
-                &judged,
-                "--dedup",
-                "exact",
-                "--decontaminate",
-                &test,
-            ];
-            let out = ["--out", out];
-            common
-                .iter()
-                .chain(&out)
-                .map(|&part| part.to_owned())
-                .collect::<Vec<_>>()
-        };
-        let mut for_sft = from(&right);
-        for_sft.extend(["--min-reward".into(), "1".into()]);
-        let for_quality = from(&scored);
-        self.step("curate-right", &for_sft, |_| String::new())?;
-        self.step("curate-scored", &for_quality, |_| String::new())?;
+        let common = [
+            "curate",
+            &judged,
+            "--dedup",
+            "exact",
+            "--decontaminate",
+            &test,
+        ];
+        let for_sft = ["--min-reward", "1", "--out", &right];
+        let for_quality = ["--out", &scored];
+        let kept = |result: &Value| format!("{} rows", result["train"]["rows"]);
+        self.step("curate-right", &[&common[..], &for_sft].concat(), kept)?;
+        self.step("curate-scored", &[&common[..], &for_quality].concat(), kept)?;
         Ok(())
     }
 
     fn evaluate(&mut self, name: &str, how: &str, sampling: &[&str]) -> Result<Value, Halt> {
-        let [model, test, out] = [
-            format!("runs/{name}/model"),
-            "test.jsonl".into(),
-            format!("eval/{name}-{how}"),
-        ]
-        .map(|path| self.path(&path));
-        let mut arguments = [
-            "eval",
-            &model,
-            "--problems",
-            &test,
-            "--extract",
-            "last-number",
-            "--max-tokens",
-            MOST_TOKENS,
-            "--out",
-            &out,
-        ]
-        .map(str::to_owned)
-        .to_vec();
-        arguments.extend(sampling.iter().map(|&part| part.to_owned()));
-        self.step(&format!("eval-{name}-{how}"), &arguments, |_| String::new())
+        let model = self.path(&format!("runs/{name}/model"));
+        let benchmark = self.path("arithmetic.toml");
+        let out = self.path(&format!("eval/{name}-{how}"));
+        let what = ["eval", &model, "--benchmark", &benchmark, "--out", &out];
+        let anew = anew(&format!("{out}/results.json"));
+        let arguments = [&what[..], sampling, anew].concat();
+        self.step(&format!("eval-{name}-{how}"), &arguments, |result| {
+            format!(
+                "{:.1}% right",
+                100.0 * result["value"].as_f64().unwrap_or(f64::NAN)
+            )
+        })
     }
 
     /// Runs a command and says what came of it.
     fn step(
         &mut self,
         name: &str,
-        arguments: &[String],
+        arguments: &[&str],
         outcome: impl FnOnce(&Value) -> String,
     ) -> Result<Value, Halt> {
         let start = Instant::now();
@@ -394,6 +405,15 @@ impl Pipeline<'_> {
 
     fn path(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
+    }
+}
+
+/// What makes a command replace an output that is there although it never came
+/// to its end.
+fn anew(output: &str) -> &'static [&'static str] {
+    match Path::new(output).exists() {
+        true => &["--restart"],
+        false => &[],
     }
 }
 
@@ -419,6 +439,8 @@ fn next(folder: &Path) -> String {
   {folder}/judged.jsonl               what the base model wrote, graded
   {folder}/iw-sft.toml                a recipe: change it and run it with iwsft train
   iwsft inspect {folder}/iw-sft.toml --rows 3
+  iwsft report {folder}/runs/sft {folder}/runs/iw-sft
+  iwsft eval compare {folder}/eval/sft-drawn {folder}/eval/iw-sft-drawn
   iwsft sample {folder}/runs/iw-sft/model --prompt '37+58='
   iwsft train {folder}/iw-sft.toml --run {folder}/runs/sharper --set objective.temperature=10"
     )

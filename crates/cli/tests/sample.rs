@@ -63,11 +63,9 @@ fn a_row_comes_for_each_completion_in_the_order_of_the_prompts() {
         assert!(log_probs.iter().all(|p| p.as_f64().unwrap() <= 0.0));
         let text = row["completion"].as_str().unwrap();
         let ends = row["finish"] == "stop";
-        assert_eq!(
-            text.chars().count() + usize::from(ends),
-            tokens.len(),
-            "{row}"
-        );
+        // The model knows more tokens than the tokenizer, which have no text.
+        let characters = text.chars().count() + usize::from(ends);
+        assert!(characters <= tokens.len(), "{row}");
         assert_eq!(ends, tokens.last() == Some(&json!(0)));
         assert!(ends || tokens.len() == 20);
     }
@@ -147,9 +145,10 @@ fn an_interrupted_file_goes_on_to_the_same_rows() {
     // Other settings would make other rows.
     let mut other = args("out.jsonl");
     other.extend(["--seed", "1"]);
-    place
-        .iwsft(&other)
-        .fails(2, &["out.jsonl.journal", "sampling", "--restart"]);
+    place.iwsft(&other).fails(
+        2,
+        &["out.jsonl.journal", "seed = 0, now it is 1", "--restart"],
+    );
     let ended = place.iwsft(&args("out.jsonl")).succeeds();
     assert!(
         ended

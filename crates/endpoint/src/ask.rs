@@ -70,7 +70,7 @@ impl Fields {
         set("stream", json!(false));
         set("temperature", json!(sampling.temperature));
         set("top_p", json!(sampling.top_p));
-        set("seed", json!(seed(sampling.seed, query.draw)));
+        set("seed", json!(seed(sampling.seed, query)));
         set("return_token_ids", json!(true));
         set("top_k", sampling.top_k.map_or(json!(-1), |k| json!(k)));
         set("min_p", json!(sampling.min_p));

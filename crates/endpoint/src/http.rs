@@ -197,10 +197,6 @@ impl Reply {
     }
 
     fn remedy(&self, models: &[String]) -> String {
-        let known = match models {
-            [] => String::new(),
-            names => format!(". The server lists these models: {}", names.join(", ")),
-        };
         match self.status {
             300..400 => match &self.location {
                 Some(place) => format!("; it points to {place}: give --endpoint that address"),
@@ -208,14 +204,19 @@ impl Reply {
             },
             401 => "; set OPENAI_API_KEY to a key for this server, or name the variable that holds one with --api-key-env".into(),
             403 => "; the key is not allowed to do this".into(),
-            404 => format!("; check the address, which mostly ends in /v1, and --model{known}"),
+            404 => {
+                let known = match models {
+                    [] => String::new(),
+                    names => format!(". The server lists these models: {}", names.join(", ")),
+                };
+                format!("; check the address, which mostly ends in /v1, and --model{known}")
+            }
             405 => "; check the address, which mostly ends in /v1".into(),
             400 | 422 if self.message().contains("continue_final_message") => {
                 "; this server cannot continue a message that has begun: give the prompts as text, \
                  or leave out the prefix"
                     .into()
             }
-            400 | 422 if self.message().to_lowercase().contains("model") => known,
             _ => String::new(),
         }
     }
@@ -309,13 +310,11 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!(said(401).contains("--api-key-env"));
-        for status in [400, 404] {
-            let said = said(status);
-            assert!(
-                said.contains("unknown model") && said.contains("models: a, b"),
-                "{said}"
-            );
-            assert!(said.contains("http://x/v1/completions"), "{said}");
-        }
+        let said = said(404);
+        assert!(
+            said.contains("unknown model") && said.contains("models: a, b"),
+            "{said}"
+        );
+        assert!(said.contains("http://x/v1/completions"), "{said}");
     }
 }

@@ -246,11 +246,12 @@ impl<'a> Generation<'a> {
     fn begin(&mut self, target: usize, source: usize, shared: usize) {
         let request = &self.requests[self.next];
         let room = self.decoder.config().max_position - request.prompt.len();
+        let limit = self.sampling.max_tokens.min(room);
         let work = Work {
             request: self.next,
             prompt: request.prompt.len(),
-            limit: self.sampling.max_tokens.min(room),
-            log_probs: Vec::new(),
+            limit,
+            log_probs: Vec::with_capacity(limit),
             random: random_numbers(self.sampling.seed, request),
             stop: StopTexts::new(&self.sampling.stop),
             waits_for: Some((source, shared)),
@@ -259,6 +260,7 @@ impl<'a> Generation<'a> {
         let there = self.slots[source].taken_up >= shared;
         let slot = &mut self.slots[target];
         slot.tokens.clear();
+        slot.tokens.reserve(request.prompt.len() + limit);
         slot.tokens.extend_from_slice(&request.prompt);
         slot.taken_up = 0;
         slot.work = Some(work);

@@ -1,4 +1,4 @@
-//! A warm training step allocates (next to) nothing: its memory was planned.
+//! A warm step of training or generation allocates (next to) nothing: its memory was planned.
 //! The packing buffers of matrix products are not counted: the `gemm` crate asks
 //! for them anew each time, aligned to cache lines, which nothing else here is.
 
@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use iwsft_engine::optim::{AdamW, AdamWConfig};
 use iwsft_engine::{Policy, Tensor};
-use iwsft_lm::{LanguageModel, MemoryPlan, ModelConfig, TokenBatch, weights};
+use iwsft_lm::{
+    Decoder, Generation, LanguageModel, MemoryPlan, ModelConfig, Room, Sampling, TokenBatch,
+    TokenRequest, Tokenizer, weights,
+};
 
 /// Counts the bytes that are asked for, but for packing buffers and what is too
 /// small to hold activations (the bookkeeping of products and of the thread pool).
@@ -41,8 +44,14 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+// One test, for the count is of the whole process.
 #[test]
 fn a_warm_step_allocates_nothing() {
+    training();
+    generation();
+}
+
+fn training() {
     for (name, recompute) in [
         ("llama", false),
         ("qwen3_sharded", true),
@@ -96,4 +105,39 @@ fn a_warm_step_allocates_nothing() {
             "{name}: bytes by step: {asked:?}"
         );
     }
+}
+
+fn generation() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let tokenizer = Tokenizer::from_folder(&fixtures.join("chat")).expect("a tokenizer");
+    let folder = fixtures.join("models/llama");
+    let config = ModelConfig::from_folder(&folder).expect("a configuration");
+    let model = LanguageModel::new(config, MemoryPlan::default());
+    let parameters = Tensor::from_vec(weights::load(&folder, model.layout()).expect("weights"));
+    let mut decoder = Decoder::new(&model, &parameters);
+    let requests: Vec<TokenRequest> = (0..40)
+        .map(|draw| TokenRequest {
+            prompt: [9, 8, 7].into(),
+            draw,
+        })
+        .collect();
+    let sampling = Sampling {
+        top_p: 0.95,
+        max_tokens: 100,
+        ..Sampling::default()
+    };
+    let room = Room::default();
+    let mut work =
+        Generation::new(&mut decoder, &tokenizer, &requests, &sampling, room).expect("requests");
+    let mut asked = Vec::new();
+    for _ in 0..90 {
+        let before = BYTES.load(Ordering::Relaxed);
+        work.step().expect("a step");
+        let asked_now = BYTES.load(Ordering::Relaxed) - before;
+        // A completion that ends becomes a text, which takes memory.
+        if work.finished().count() == 0 {
+            asked.push(asked_now);
+        }
+    }
+    assert_eq!(asked[20..].iter().sum::<usize>(), 0, "by step: {asked:?}");
 }

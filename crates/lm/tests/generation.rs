@@ -173,8 +173,8 @@ fn temperature_and_truncation_change_what_is_drawn_and_its_log_prob() {
     assert_eq!(completion.log_probs, [0.0; 9], "nothing else could come");
 }
 
-/// Prompts that share beginnings, are alike, and differ in length; one is longer
-/// than what a step takes up of prompts.
+/// Prompts that share beginnings, are alike, and differ in length; together they
+/// are more than what a step takes up of prompts.
 fn prompts() -> Vec<Vec<u32>> {
     let long: Vec<u32> = (0..120).map(|i| i * 7 % 64).collect();
     let mut prompts: Vec<Vec<u32>> = [1, 2, 5, 64, 65, 119]
@@ -338,7 +338,8 @@ fn what_makes_no_sense_is_refused() {
         change(&mut sampling);
         sampling.check().expect_err("nonsense").to_string()
     };
-    let cases: [(&dyn Fn(&mut Sampling), &str); 10] = [
+    type Case<'a> = (&'a dyn Fn(&mut Sampling), &'a str);
+    let cases: [Case<'_>; 10] = [
         (&|s| s.temperature = -0.1, "`temperature` is -0.1"),
         (&|s| s.temperature = f64::NAN, "`temperature` is NaN"),
         (&|s| s.temperature = f64::INFINITY, "`temperature` is inf"),

@@ -65,7 +65,7 @@ impl<'a> Steps<'a> {
 
     /// Runs `iwsft ARGUMENTS --json` and returns the last line that it printed.
     /// `name` is unique among the steps of a folder.
-    pub(crate) fn run(&self, name: &str, arguments: &[String]) -> Result<Value, Halt> {
+    pub(crate) fn run(&self, name: &str, arguments: &[&str]) -> Result<Value, Halt> {
         let kept = self.results.join(format!("{name}.json"));
         if let Ok(text) = fs::read_to_string(&kept) {
             let value = serde_json::from_str(&text);

@@ -185,12 +185,15 @@ fn work(weights: &str, job: &Job<'_>) -> Value {
         hasher.update(json!([row.id, prompt, row.kept]).to_string().as_bytes());
         hasher.update(b"\n");
     }
-    json!({
+    let mut work = json!({
         "model": weights,
         "prompts": hasher.finalize().to_hex().to_string(),
         "completions": job.completions,
-        "sampling": job.sampling,
-    })
+    });
+    if let (Some(work), Value::Object(sampling)) = (work.as_object_mut(), json!(job.sampling)) {
+        work.extend(sampling);
+    }
+    work
 }
 
 fn write(job: &Job<'_>, column: &str, completions: &[Completion]) -> anyhow::Result<()> {

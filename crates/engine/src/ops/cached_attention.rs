@@ -8,17 +8,22 @@
 
 use std::cell::RefCell;
 
+use pulp::Simd;
 use rayon::prelude::*;
 
 use super::attention::{Heads, softmax_row};
-use crate::{View, ViewMut, cpu};
+use crate::{CpuPath, View, ViewMut};
 
 /// Positions whose keys lie side by side, so that a query meets all of them at
 /// once and no sum runs across a vector.
 const BLOCK: usize = 64;
 
-/// Values of a head that are summed in registers at a time.
-const COLUMNS: usize = 32;
+/// Columns of values that are summed together, in as many [`CHAINS`].
+const COLUMNS: usize = 16;
+
+/// Chains of additions of one sum over positions: position `j` goes to chain
+/// `j % CHAINS`. One alone would wait for each addition to end.
+const CHAINS: usize = 4;
 
 /// Multiply-adds that are worth a task of their own.
 const WORK_PER_TASK: usize = 1 << 15;
@@ -128,12 +133,14 @@ pub fn forward(
     let task = |(index, out): (usize, &mut [f32])| {
         let (row, head) = (index / heads.keys, index % heads.keys);
         let queries = &qkv[row * heads.row() + head * group..][..group];
-        SCORES.with_borrow_mut(|scores| {
-            cpu::run(
-                #[inline(always)]
-                || attend(queries, places[row], head, cache, window, scores, out),
-            );
-        });
+        let task = Task {
+            queries,
+            place: places[row],
+            head,
+            cache,
+            window,
+        };
+        SCORES.with_borrow_mut(|scores| task.run(scores, out));
     };
     if places.len() * heads.keys <= least {
         out.chunks_mut(group).enumerate().for_each(task);
@@ -169,63 +176,140 @@ fn store(qkv: &[f32], places: &[Place], cache: &mut KeyValueCache) {
 }
 
 /// The query heads of one key head for one token.
-#[inline(always)]
-fn attend(
-    queries: &[f32],
+struct Task<'a> {
+    /// `[h / k, e]`.
+    queries: &'a [f32],
     place: Place,
+    /// The key head.
     head: usize,
-    cache: &KeyValueCache,
+    cache: &'a KeyValueCache,
     window: Option<usize>,
-    scores: &mut Vec<f32>,
-    out: &mut [f32],
-) {
-    let (e, scale) = (cache.heads.width, cache.heads.scale());
-    let length = place.position as usize + 1;
-    let oldest = window.map_or(0, |window| length.saturating_sub(window));
-    let start = cache.start(place.slot as usize, head);
-    let (keys, values) =
-        cache.values[start..start + cache.head_len()].split_at(cache.head_len() / 2);
-    // Whole blocks of scores, of which the ones in sight are used.
-    let (first, end) = (oldest / BLOCK, length.div_ceil(BLOCK));
-    if scores.len() < end * BLOCK {
-        scores.resize(end * BLOCK, 0.0);
+}
+
+impl Task<'_> {
+    /// Sums stay in registers only as vectors that have a name, as in
+    /// [`super::packed_linear`]. The closures use `self` up: others are called
+    /// through a shim, which is compiled for the default instruction set.
+    fn run(self, scores: &mut Vec<f32>, out: &mut [f32]) {
+        match CpuPath::current() {
+            #[cfg(target_arch = "x86_64")]
+            CpuPath::Avx512(simd) => simd.vectorize(
+                #[inline(always)]
+                || self.attend::<_, 4, 1>(simd, scores, out),
+            ),
+            #[cfg(target_arch = "x86_64")]
+            CpuPath::Avx2(simd) => simd.vectorize(
+                #[inline(always)]
+                || self.attend::<_, 8, 2>(simd, scores, out),
+            ),
+            CpuPath::Portable => self.attend::<_, BLOCK, COLUMNS>(pulp::Scalar, scores, out),
+        }
     }
-    for (query, out) in queries.chunks_exact(e).zip(out.chunks_exact_mut(e)) {
-        let blocks = keys[first * BLOCK * e..end * BLOCK * e].chunks_exact(BLOCK * e);
-        let (of_blocks, _) = scores[first * BLOCK..end * BLOCK].as_chunks_mut::<BLOCK>();
-        for (scores, block) in of_blocks.iter_mut().zip(blocks) {
-            *scores = [0.0; BLOCK];
-            let (rows, _) = block.as_chunks::<BLOCK>();
-            for (&query, keys) in query.iter().zip(rows) {
-                for (score, &key) in scores.iter_mut().zip(keys) {
-                    *score = query.mul_add(key, *score);
+
+    /// A block is `B` vectors wide, the columns of a sum `C`.
+    #[inline(always)]
+    fn attend<S: Simd, const B: usize, const C: usize>(
+        self,
+        simd: S,
+        scores: &mut Vec<f32>,
+        out: &mut [f32],
+    ) {
+        let (cache, e) = (self.cache, self.cache.heads.width);
+        let length = self.place.position as usize + 1;
+        let oldest = self
+            .window
+            .map_or(0, |window| length.saturating_sub(window));
+        let (start, half) = (
+            cache.start(self.place.slot as usize, self.head),
+            cache.head_len() / 2,
+        );
+        let keys = &cache.values[start..start + half];
+        let values = &cache.values[start + half..][oldest * e..length * e];
+        // Whole blocks of scores, of which the ones in sight are used.
+        let (first, end) = (oldest / BLOCK, length.div_ceil(BLOCK));
+        if scores.len() < end * BLOCK {
+            scores.resize(end * BLOCK, 0.0);
+        }
+        for (query, out) in self.queries.chunks_exact(e).zip(out.chunks_exact_mut(e)) {
+            let (of_blocks, _) = scores[first * BLOCK..end * BLOCK].as_chunks_mut::<BLOCK>();
+            let blocks = keys[first * BLOCK * e..end * BLOCK * e].chunks_exact(BLOCK * e);
+            for (scores, block) in of_blocks.iter_mut().zip(blocks) {
+                let sums = products::<S, B>(simd, query, block);
+                let scale = simd.splat_f32s(cache.heads.scale());
+                for (score, sum) in S::as_mut_simd_f32s(scores).0.iter_mut().zip(sums) {
+                    *score = simd.mul_f32s(sum, scale);
                 }
             }
-            for score in scores.iter_mut() {
-                *score *= scale;
+            let seen = &mut scores[oldest..length];
+            let all = 0..seen.len();
+            softmax_row(seen, all);
+            let (parts, rest) = out.as_chunks_mut::<COLUMNS>();
+            let rest_at = parts.len() * COLUMNS;
+            for (part, out) in parts.iter_mut().enumerate() {
+                let sums = weighted::<S, C>(simd, seen, values, e, part * COLUMNS);
+                S::as_mut_simd_f32s(out).0.copy_from_slice(&sums);
             }
-        }
-        let seen = &mut scores[oldest..length];
-        let all = 0..seen.len();
-        softmax_row(seen, all);
-        let rows = &values[oldest * e..length * e];
-        let (parts, rest) = out.as_chunks_mut::<COLUMNS>();
-        let rest_at = parts.len() * COLUMNS;
-        for (part, out) in parts.iter_mut().enumerate() {
-            let mut sums = [0.0; COLUMNS];
-            for (&p, row) in seen.iter().zip(rows.chunks_exact(e)) {
-                let row = &row[part * COLUMNS..][..COLUMNS];
-                for (sum, &value) in sums.iter_mut().zip(row) {
+            rest.fill(0.0);
+            for (&p, row) in seen.iter().zip(values.chunks_exact(e)) {
+                for (sum, &value) in rest.iter_mut().zip(&row[rest_at..]) {
                     *sum = p.mul_add(value, *sum);
                 }
             }
-            *out = sums;
         }
-        rest.fill(0.0);
-        for (&p, row) in seen.iter().zip(rows.chunks_exact(e)) {
-            for (sum, &value) in rest.iter_mut().zip(&row[rest_at..]) {
-                *sum = p.mul_add(value, *sum);
-            }
+    }
+}
+
+/// `query . key` for each key of a `block [e, BLOCK]`.
+#[inline(always)]
+fn products<S: Simd, const B: usize>(simd: S, query: &[f32], block: &[f32]) -> [S::f32s; B] {
+    let mut sums = [simd.splat_f32s(0.0); B];
+    for (&query, keys) in query.iter().zip(block.as_chunks::<BLOCK>().0) {
+        let (keys, _) = S::as_simd_f32s(keys);
+        let query = simd.splat_f32s(query);
+        for b in 0..B {
+            sums[b] = simd.mul_add_f32s(query, keys[b], sums[b]);
         }
+    }
+    sums
+}
+
+/// `sum_j p_j v_j` for [`COLUMNS`] columns from `first` on of the rows `values
+/// [positions, e]`.
+#[inline(always)]
+fn weighted<S: Simd, const C: usize>(
+    simd: S,
+    p: &[f32],
+    values: &[f32],
+    e: usize,
+    first: usize,
+) -> [S::f32s; C] {
+    let mut sums = [[simd.splat_f32s(0.0); C]; CHAINS];
+    let columns = first..first + COLUMNS;
+    let (fours, rest) = p.as_chunks::<CHAINS>();
+    let mut rows = values.chunks_exact(CHAINS * e);
+    for (p, rows) in fours.iter().zip(&mut rows) {
+        for chain in 0..CHAINS {
+            let row = &rows[chain * e..(chain + 1) * e][columns.clone()];
+            accumulate(simd, &mut sums[chain], p[chain], row);
+        }
+    }
+    let rest = rest.iter().zip(rows.remainder().chunks_exact(e));
+    for (chain, (&p, row)) in rest.enumerate() {
+        accumulate(simd, &mut sums[chain], p, &row[columns.clone()]);
+    }
+    let [a, b, c, d] = sums;
+    std::array::from_fn(
+        #[inline(always)]
+        |i| simd.add_f32s(simd.add_f32s(a[i], b[i]), simd.add_f32s(c[i], d[i])),
+    )
+}
+
+/// `sums += p row`.
+#[inline(always)]
+fn accumulate<S: Simd, const C: usize>(simd: S, sums: &mut [S::f32s; C], p: f32, row: &[f32]) {
+    let (row, _) = S::as_simd_f32s(row);
+    let p = simd.splat_f32s(p);
+    for c in 0..C {
+        sums[c] = simd.mul_add_f32s(p, row[c], sums[c]);
     }
 }

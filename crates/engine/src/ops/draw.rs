@@ -325,7 +325,7 @@ mod tests {
             let logits = noise(v);
             for truncation in &TRUNCATIONS {
                 let p = expected(&logits, truncation);
-                let n = 20_000;
+                let n = 4000;
                 let mut counts = vec![0; v];
                 for drawn in drawn(&logits, truncation, &grid(n)) {
                     let token = drawn.token as usize;

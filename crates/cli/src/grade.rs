@@ -1,0 +1,272 @@
+//! `iwsft grade`: rewards for completions, by comparing their answers with gold
+//! answers or by a program of the user's.
+
+mod program;
+mod report;
+mod rows;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use iwsft_data::RowWriter;
+use iwsft_eval::grade::{Extraction, Grader, Kind, Mode};
+use iwsft_files::{Journal, JournalError};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::mistake::Mistake;
+use crate::progress::{Progress, say};
+use program::Program;
+use report::{Report, Wrong};
+use rows::{Row, Rows};
+
+/// Columns that a program adds to a row.
+type Columns = Map<String, Value>;
+
+/// Seconds that a program may be silent.
+const SILENCE: f64 = 60.0;
+
+/// Grade completions: add rewards to the rows of a file.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  iwsft grade samples.jsonl --out graded.jsonl
+  iwsft grade samples.jsonl --out graded.jsonl --extract boxed,last-number --show-wrong 5
+  iwsft grade answers.parquet --out graded.jsonl --kind choice --answer-column label
+  iwsft grade samples.jsonl --out graded.jsonl --command 'python3 judge.py --strict'
+
+A row has its completion in `completion` (text or messages) or `messages`, and
+the gold answer in the answer column. The program of --command reads one row of
+JSON a line and writes one line for each, in order: a number, true or false, or
+an object with `reward` and other columns to add.")]
+pub(crate) struct Args {
+    /// Rows with completions and gold answers.
+    data: PathBuf,
+    /// Where the graded rows go: .jsonl or .jsonl.gz.
+    #[arg(long, value_name = "FILE", required_unless_present = "in_place")]
+    out: Option<PathBuf>,
+    /// Put the graded rows in the place of DATA.
+    #[arg(long, conflicts_with = "out")]
+    in_place: bool,
+    /// What answers are: math, choice or exact.
+    #[arg(long, default_value = "math", value_parser = named::<Kind>)]
+    kind: Kind,
+    /// How much may differ: lenient or strict.
+    #[arg(long, default_value = "lenient", value_parser = named::<Mode>)]
+    mode: Mode,
+    /// Rules that find the answer, in order: final-answer, boxed, hash,
+    /// answer-phrase, formula, last-number, last-math, last-line, letter, line,
+    /// whole. Where nothing is said, those that suit the kind.
+    #[arg(long, value_name = "RULES", value_delimiter = ',', value_parser = named::<Extraction>)]
+    extract: Vec<Extraction>,
+    /// Decimals that an answer needs to count as an exact value rounded.
+    #[arg(long, value_name = "N", default_value_t = Grader::default().decimals)]
+    decimals: u32,
+    /// Most seconds for a row: 1, or of silence of a program 60.
+    #[arg(long, value_name = "SECONDS")]
+    time_limit: Option<f64>,
+    /// A program that grades, instead of all the rules above. It is started
+    /// once, without a shell.
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["extract", "decimals", "mode", "kind"])]
+    command: Option<String>,
+    /// Column of the gold answer. GSM8K's `#### 42` is understood.
+    #[arg(long, value_name = "NAME", default_value = "answer")]
+    answer_column: String,
+    /// Column of the completion, instead of `completion` or `messages`.
+    #[arg(long, value_name = "NAME")]
+    completion_column: Option<String>,
+    /// Column that the reward goes to.
+    #[arg(long, value_name = "NAME", default_value = "reward")]
+    reward_column: String,
+    /// Column that the answer as found goes to.
+    #[arg(long, value_name = "NAME", default_value = "extracted")]
+    extracted_column: String,
+    /// Replace columns that rows have already.
+    #[arg(long)]
+    replace: bool,
+    /// Forget what a program graded before it was interrupted.
+    #[arg(long, requires = "command")]
+    restart: bool,
+    /// Show the first N wrong answers.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    show_wrong: usize,
+    /// Print the result as a line of JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A value by the name that it has in files.
+fn named<T: DeserializeOwned>(name: &str) -> Result<T, String> {
+    serde_json::from_value(Value::from(name)).map_err(|error| error.to_string())
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    let out = args.out()?;
+    let limit = args.limit()?;
+    let rows = Rows {
+        path: args.data.clone(),
+        completion: args.completion_column.clone(),
+        answer: args.command.is_none().then(|| args.answer_column.clone()),
+    };
+    // A row that cannot be graded is found before the work begins.
+    let count = rows.check(&args.added(), args.replace)?;
+    let mut writer = RowWriter::create(&out)?;
+    let report = match &args.command {
+        None => {
+            let report = by_rules(&args, limit, &rows, count, &mut writer)?;
+            writer.finish()?;
+            report
+        }
+        Some(command) => {
+            let program = Program::start(command, limit, &args.reward_column)?;
+            let (report, journal) = by_program(
+                &args,
+                program,
+                args.journal(command, &out)?,
+                &rows,
+                count,
+                &mut writer,
+            )?;
+            writer.finish()?;
+            journal.remove()?;
+            report
+        }
+    };
+    report.print(&out, args.json)
+}
+
+impl Args {
+    /// The file to write, which is not the one that is read.
+    fn out(&self) -> anyhow::Result<PathBuf> {
+        let Some(out) = &self.out else {
+            return Ok(self.data.clone());
+        };
+        let same = |a: &Path, b: &Path| matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b);
+        if same(out, &self.data) {
+            let message = format!(
+                "--out {} is the file that is graded; choose another one, or --in-place to replace it",
+                out.display()
+            );
+            return Err(Mistake::new(message).into());
+        }
+        Ok(out.clone())
+    }
+
+    fn limit(&self) -> anyhow::Result<Duration> {
+        let default = if self.command.is_some() { SILENCE } else { 1.0 };
+        let seconds = self.time_limit.unwrap_or(default);
+        let limit = Duration::try_from_secs_f64(seconds).ok();
+        let limit = limit.filter(|limit| !limit.is_zero());
+        limit.ok_or_else(|| {
+            let message = format!("--time-limit {seconds}: expected seconds, more than 0");
+            Mistake::new(message).into()
+        })
+    }
+
+    /// The journal of a program's answers, and those of an earlier attempt.
+    fn journal(&self, command: &str, out: &Path) -> anyhow::Result<(Journal, Vec<Columns>)> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(std::fs::File::open(&self.data)?)?;
+        let work = json!({
+            "data": hasher.finalize().to_hex().as_str(),
+            "command": command,
+            "reward_column": self.reward_column,
+        });
+        Journal::open(out, &work, self.restart).map_err(|error| match error {
+            JournalError::Io { .. } => error.into(),
+            other => Mistake::new(other.to_string()).into(),
+        })
+    }
+
+    /// Columns that are added to every row.
+    fn added(&self) -> Vec<&str> {
+        match self.command {
+            Some(_) => vec![&self.reward_column],
+            None => vec![&self.reward_column, &self.extracted_column],
+        }
+    }
+}
+
+fn by_rules(
+    args: &Args,
+    limit: Duration,
+    rows: &Rows,
+    count: u64,
+    writer: &mut RowWriter,
+) -> anyhow::Result<Report> {
+    let grader = Grader {
+        kind: args.kind,
+        mode: args.mode,
+        extract: args.extract.clone(),
+        decimals: args.decimals,
+        time_limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1),
+    };
+    let mut report = Report::rules();
+    let mut progress = Progress::new("grading", count);
+    for (done, row) in (1..).zip(rows.open()?) {
+        let row = row?;
+        let verdict = grader.grade(&row.gold, &row.completion);
+        report.add(&verdict);
+        if !verdict.right && report.wrong.len() < args.show_wrong {
+            report.wrong.push(Wrong::new(&row, &verdict));
+        }
+        let mut object = row.object;
+        let reward = u8::from(verdict.right);
+        object.insert(args.reward_column.clone(), reward.into());
+        object.insert(args.extracted_column.clone(), verdict.extracted.into());
+        writer.write(&object)?;
+        progress.at(done, || format!("{:.1} % right", 100.0 * report.share()));
+    }
+    progress.finish();
+    Ok(report)
+}
+
+/// Answers of a program that an earlier, interrupted attempt wrote down come
+/// first; the rows behind them go to the program.
+fn by_program(
+    args: &Args,
+    mut program: Program,
+    (mut journal, before): (Journal, Vec<Columns>),
+    rows: &Rows,
+    count: u64,
+    writer: &mut RowWriter,
+) -> anyhow::Result<(Report, Journal)> {
+    let done = before.len() as u64;
+    if done > 0 {
+        say(&format!("resuming behind row {done}"));
+    }
+    let mut report = Report::program();
+    let mut progress = Progress::starting_at("grading", count, done);
+    let mut finish = |row: Row, columns: Columns| -> anyhow::Result<()> {
+        report.add_reward(columns.get(&args.reward_column));
+        let mut object = row.object;
+        for (name, value) in columns {
+            if object.contains_key(&name) && !args.replace {
+                return Err(rows::has_column(&row.at, &name).into());
+            }
+            object.insert(name, value);
+        }
+        writer.write(&object)?;
+        progress.at(report.rows as u64, || {
+            format!("mean reward {:.3}", report.share())
+        });
+        Ok(())
+    };
+    let mut rows = rows.open()?;
+    for columns in before {
+        if let Some(row) = rows.next() {
+            finish(row?, columns)?;
+        }
+    }
+    let graded = program.grade(rows, |row, columns| {
+        journal.append(&columns)?;
+        finish(row, columns)
+    });
+    if let Err(error) = graded {
+        if done == 0 && program.answered() == 0 {
+            journal.remove()?; // there is nothing to go on from
+        }
+        return Err(error);
+    }
+    progress.finish();
+    Ok((report, journal))
+}

@@ -1,0 +1,387 @@
+//! `iwsft grade` as a user runs it: with its own rules and with a program.
+
+#![allow(clippy::unwrap_used)] // In tests a panic is the report.
+
+mod fixture;
+
+use std::fs;
+
+use fixture::{Ended, Workplace, json_lines};
+use serde_json::{Value, json};
+
+const ROWS: &str = r#"{"prompt": "2+2?", "completion": "It is \\boxed{4}.", "answer": "4", "id": 1}
+{"prompt": "1/2?", "completion": [{"role": "assistant", "content": "The answer is 0.5."}], "answer": "\\frac{1}{2}"}
+{"messages": [{"role": "user", "content": "3?"}, {"role": "assistant", "content": "I count 5"}], "answer": 3}
+{"completion": "no idea", "answer": "She has 3 + 4 = 7\n#### 7"}
+"#;
+
+/// A program that grades; it stands in the workplace.
+fn program(place: &Workplace, name: &str, text: &str) -> String {
+    place.write(name, text);
+    format!("sh {name}")
+}
+
+fn grade(place: &Workplace, args: &[&str]) -> Ended {
+    place.write("rows.jsonl", ROWS);
+    let mut all = vec!["grade", "rows.jsonl", "--out", "graded.jsonl"];
+    all.extend(args);
+    place.iwsft(&all)
+}
+
+fn column(rows: &[Value], name: &str) -> Vec<Value> {
+    rows.iter().map(|row| row[name].clone()).collect()
+}
+
+#[test]
+fn rows_come_back_with_reward_and_answer_and_all_that_they_had() {
+    let place = Workplace::new();
+    let ended = grade(&place, &[]).succeeds();
+    for part in [
+        "rows",
+        "4",
+        "50.0 %",
+        "found by boxed",
+        "found by line",
+        "graded.jsonl",
+    ] {
+        assert!(ended.stdout.contains(part), "no {part:?} in {ended}");
+    }
+    let graded = place.lines("graded.jsonl");
+    assert_eq!(
+        column(&graded, "reward"),
+        [json!(1), json!(1), json!(0), json!(0)]
+    );
+    let found = [json!("4"), json!("0.5"), json!("5"), json!("no idea")];
+    assert_eq!(column(&graded, "extracted"), found);
+    for (before, mut after) in json_lines(ROWS).into_iter().zip(graded) {
+        let object = after.as_object_mut().unwrap();
+        object.remove("reward");
+        object.remove("extracted");
+        assert_eq!(before, after);
+    }
+}
+
+#[test]
+fn json_counts_the_same_and_lists_wrong_answers() {
+    let place = Workplace::new();
+    let ended = grade(&place, &["--json", "--show-wrong", "1"]).succeeds();
+    let [line] = &ended.json()[..] else {
+        panic!("{ended}");
+    };
+    assert_eq!((&line["rows"], &line["right"]), (&json!(4), &json!(2)));
+    assert_eq!(line["share"], 0.5);
+    assert_eq!(
+        line["found"],
+        json!({"boxed": 1, "answer-phrase": 1, "last-number": 1, "line": 1})
+    );
+    let [wrong] = &line["wrong"].as_array().unwrap()[..] else {
+        panic!("{line}");
+    };
+    assert_eq!(wrong["at"], "rows.jsonl:3");
+    assert_eq!(
+        (&wrong["gold"], &wrong["extracted"]),
+        (&json!("3"), &json!("5"))
+    );
+    assert_eq!(wrong["reason"], "different");
+    let shown = grade(&place, &["--show-wrong", "5"]).succeeds();
+    assert!(shown.stdout.contains("rows.jsonl:4: gold "), "{shown}");
+}
+
+#[test]
+fn kinds_modes_rules_and_columns_are_the_users_choice() {
+    let place = Workplace::new();
+    place.write(
+        "choice.jsonl",
+        "{\"label\": \"B\", \"text\": \"I would say (B)\", \"reward\": 7}\n",
+    );
+    let args = [
+        "grade",
+        "choice.jsonl",
+        "--out",
+        "out.jsonl",
+        "--kind",
+        "choice",
+        "--answer-column",
+        "label",
+        "--completion-column",
+        "text",
+        "--reward-column",
+        "right",
+        "--extracted-column",
+        "letter",
+    ];
+    place.iwsft(&args).succeeds();
+    let expected = json!({
+        "label": "B", "text": "I would say (B)", "reward": 7, "right": 1, "letter": "B",
+    });
+    assert_eq!(place.lines("out.jsonl"), [expected]);
+
+    grade(
+        &place,
+        &["--mode", "strict", "--extract", "boxed,last-number"],
+    )
+    .succeeds();
+    let rewards = column(&place.lines("graded.jsonl"), "reward");
+    assert_eq!(rewards, [json!(1), json!(1), json!(0), json!(0)]);
+    grade(&place, &["--extract", "hash"]).succeeds();
+    assert_eq!(
+        column(&place.lines("graded.jsonl"), "extracted"),
+        vec![Value::Null; 4]
+    );
+}
+
+#[test]
+fn a_file_is_replaced_only_when_asked() {
+    let place = Workplace::new();
+    place.write("rows.jsonl", ROWS);
+    place
+        .iwsft(&["grade", "rows.jsonl", "--out", "./rows.jsonl"])
+        .fails(2, &["rows.jsonl", "--in-place"]);
+    assert_eq!(place.read("rows.jsonl"), ROWS);
+    place.iwsft(&["grade", "rows.jsonl"]).fails(2, &["--out"]);
+    place
+        .iwsft(&["grade", "rows.jsonl", "--in-place"])
+        .succeeds();
+    assert_eq!(place.lines("rows.jsonl").len(), 4);
+    // Rewards that are there are not lost by accident.
+    let graded = place.read("rows.jsonl");
+    place
+        .iwsft(&["grade", "rows.jsonl", "--in-place"])
+        .fails(2, &["rows.jsonl:1", "`reward`", "--replace"]);
+    assert_eq!(place.read("rows.jsonl"), graded);
+    place
+        .iwsft(&["grade", "rows.jsonl", "--in-place", "--replace"])
+        .succeeds();
+    assert_eq!(place.read("rows.jsonl"), graded);
+}
+
+#[test]
+fn rows_that_cannot_be_graded_are_refused_before_any_is() {
+    let place = Workplace::new();
+    let cases: [(&str, &[&str]); 6] = [
+        (
+            r#"{"completion": "4"}"#,
+            &["`answer`", "missing", "--answer-column", "`completion`"],
+        ),
+        (
+            r#"{"completion": "4", "answer": ["4"]}"#,
+            &["`answer`", "a list"],
+        ),
+        (
+            r#"{"answer": "4", "text": "4"}"#,
+            &["`completion`", "missing", "--completion-column"],
+        ),
+        (
+            r#"{"answer": "4", "messages": []}"#,
+            &["`messages`", "a list"],
+        ),
+        (
+            r#"{"answer": "4", "completion": 4}"#,
+            &["`completion`", "a number"],
+        ),
+        ("{\"answer\": ", &["bad.jsonl:2"]),
+    ];
+    for (line, fragments) in cases {
+        place.write(
+            "bad.jsonl",
+            &format!("{}\n{line}\n", ROWS.lines().next().unwrap()),
+        );
+        let ended = place.iwsft(&["grade", "bad.jsonl", "--out", "out.jsonl"]);
+        let ended = ended.fails(2, &["bad.jsonl:2"]).fails(2, fragments);
+        assert!(ended.stdout.is_empty(), "{ended}");
+        assert!(!place.exists("out.jsonl"));
+    }
+    let cases: [(&[&str], &str); 6] = [
+        (&["--kind", "maths"], "math"),
+        (&["--extract", "boxes"], "boxed"),
+        (&["--time-limit", "0"], "--time-limit"),
+        (&["--time-limit", "NaN"], "--time-limit"),
+        (&["--restart"], "--command"),
+        (&["--command", "true", "--mode", "strict"], "--mode"),
+    ];
+    for (args, fragment) in cases {
+        let ended = grade(&place, args);
+        assert_eq!(ended.status, Some(2), "{ended}");
+        assert!(ended.stderr.contains(fragment), "no {fragment} in {ended}");
+        assert!(!place.exists("graded.jsonl"));
+    }
+    for (out, fragment) in [("no/where/out.jsonl", "out.jsonl"), ("out.txt", ".txt")] {
+        let ended = place.iwsft(&["grade", "rows.jsonl", "--out", out]);
+        assert_ne!(ended.status, Some(0), "{ended}");
+        assert!(ended.stderr.contains(fragment), "{ended}");
+    }
+}
+
+#[test]
+fn hostile_completions_are_graded_and_wrong() {
+    let place = Workplace::new();
+    let rows: String = [
+        "{".repeat(1 << 20),
+        "9^".repeat(2000),
+        "\\frac".repeat(5000),
+        "\0".to_owned(),
+    ]
+    .iter()
+    .map(|text| format!("{}\n", json!({"completion": text, "answer": "1"})))
+    .collect();
+    place.write("hostile.jsonl", &rows);
+    place
+        .iwsft(&["grade", "hostile.jsonl", "--out", "out.jsonl"])
+        .succeeds();
+    assert_eq!(
+        column(&place.lines("out.jsonl"), "reward"),
+        vec![json!(0); 4]
+    );
+}
+
+#[test]
+fn a_program_gives_rewards_and_other_columns() {
+    let place = Workplace::new();
+    let command = program(
+        &place,
+        "judge.sh",
+        r#"while read -r line; do
+            case "$line" in
+                *boxed*) echo '{"reward": true, "score": 2.5}' ;;
+                *) echo 0.25 ;;
+            esac
+        done"#,
+    );
+    let ended = grade(&place, &["--command", &command, "--json"]).succeeds();
+    let [line] = &ended.json()[..] else {
+        panic!("{ended}");
+    };
+    assert_eq!(line["mean_reward"], (1.0 + 0.75) / 4.0);
+    let graded = place.lines("graded.jsonl");
+    assert_eq!(
+        column(&graded, "reward"),
+        [json!(1), json!(0.25), json!(0.25), json!(0.25)]
+    );
+    assert_eq!(graded[0]["score"], 2.5);
+    assert!(!place.exists("graded.jsonl.journal"));
+}
+
+#[test]
+fn a_program_may_read_everything_before_it_answers() {
+    let place = Workplace::new();
+    // Far more than a pipe holds, in both directions.
+    let rows: String = (0..3000)
+        .map(|row| format!("{}\n", json!({"id": row, "completion": "x".repeat(200)})))
+        .collect();
+    place.write("many.jsonl", &rows);
+    let command = program(
+        &place,
+        "slow.sh",
+        r#"cat > all; while read -r line; do echo "{\"reward\": 1, \"note\": \"$(printf %0200d 0)\"}"; done < all"#,
+    );
+    // One shell builtin a line: no process is started for each.
+    let args = [
+        "grade",
+        "many.jsonl",
+        "--out",
+        "out.jsonl",
+        "--command",
+        &command,
+    ];
+    place.iwsft(&args).succeeds();
+    let graded = place.lines("out.jsonl");
+    assert_eq!(graded.len(), 3000);
+    assert!(
+        graded
+            .iter()
+            .enumerate()
+            .all(|(row, line)| line["id"] == row)
+    );
+}
+
+#[test]
+fn what_a_program_does_wrong_is_said_with_its_last_words() {
+    let place = Workplace::new();
+    let cases: [(&str, &[&str]); 8] = [
+        (
+            "echo oh no >&2; exit 3",
+            &["exit status: 3", "line 0", "oh no"],
+        ),
+        (
+            "read -r line; echo 1; echo enough >&2",
+            &["line 1", "enough"],
+        ),
+        (
+            "while read -r line; do echo right; done",
+            &["line 1", "`right`", "a number"],
+        ),
+        ("while read -r line; do echo NaN; done", &["line 1", "NaN"]),
+        (
+            "echo 1; echo '{\"score\": 1}'; cat > /dev/null",
+            &["line 2", "`reward`"],
+        ),
+        (
+            "for i in 1 2 3 4 5; do echo 1; done; cat > /dev/null",
+            &["more lines"],
+        ),
+        (
+            "while read -r line; do echo 1; done; exit 4",
+            &["exit status: 4", "all rows"],
+        ),
+        ("sleep 60", &["silent", "--time-limit"]),
+    ];
+    for (text, fragments) in cases {
+        let command = program(&place, "judge.sh", text);
+        let ended = grade(
+            &place,
+            &["--command", &command, "--time-limit", "2", "--restart"],
+        );
+        ended.fails(2, &["judge.sh"]).fails(2, fragments);
+        assert!(!place.exists("graded.jsonl"), "{text}");
+    }
+    for (command, fragment) in [
+        ("no-such-program --x", "cannot start `no-such-program`"),
+        ("", "is empty"),
+        ("sh 'unclosed", "quote"),
+    ] {
+        grade(&place, &["--command", command, "--restart"]).fails(2, &[fragment]);
+    }
+}
+
+#[test]
+fn a_program_does_not_replace_columns_by_accident() {
+    let place = Workplace::new();
+    let text = r#"while read -r line; do echo '{"reward": 1, "id": 0}'; done"#;
+    let command = program(&place, "judge.sh", text);
+    grade(&place, &["--command", &command]).fails(2, &["rows.jsonl:1", "`id`", "--replace"]);
+    assert!(!place.exists("graded.jsonl"));
+    grade(&place, &["--command", &command, "--replace", "--restart"]).succeeds();
+    assert_eq!(place.lines("graded.jsonl")[0]["id"], 0);
+}
+
+#[test]
+fn what_a_program_graded_before_it_failed_is_not_graded_again() {
+    let place = Workplace::new();
+    // Fails at the third row as long as there is no file `go`.
+    let command = program(
+        &place,
+        "judge.sh",
+        r#"n=0; while read -r line; do
+            n=$((n + 1)); echo row >> seen
+            if [ $n -gt 2 ] && [ ! -e go ]; then exit 1; fi
+            echo 0.$n
+        done"#,
+    );
+    let other = program(&place, "other.sh", "exit 1");
+    grade(&place, &["--command", &other]).fails(2, &["line 0"]);
+    assert!(
+        !place.exists("graded.jsonl.journal"),
+        "nothing to go on from"
+    );
+    grade(&place, &["--command", &command]).fails(2, &["line 2"]);
+    grade(&place, &["--command", &other]).fails(2, &["other.sh", "--restart"]);
+    assert!(place.exists("graded.jsonl.journal"));
+    fs::remove_file(place.path("seen")).unwrap();
+    place.write("go", "");
+    let ended = grade(&place, &["--command", &command]).succeeds();
+    assert!(ended.stderr.contains("resuming behind row 2"), "{ended}");
+    assert_eq!(place.read("seen").lines().count(), 2);
+    let rewards = column(&place.lines("graded.jsonl"), "reward");
+    assert_eq!(rewards, [json!(0.1), json!(0.2), json!(0.1), json!(0.2)]);
+    assert!(!place.exists("graded.jsonl.journal"));
+}
