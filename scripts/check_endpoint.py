@@ -399,6 +399,8 @@ def main() -> int:
         llama_server(path, int(port))
     if not arguments.binary.is_file():
         parser.error(f"{arguments.binary}: no such file; cargo build --release -p iwsft")
+    # Servers do not outlive this script.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     good = True
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)

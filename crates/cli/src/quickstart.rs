@@ -188,7 +188,7 @@ fn take(folder: &Path, settings: &Settings) -> anyhow::Result<()> {
         Ok(text) => {
             let was: Settings = serde_json::from_str(&text)
                 .map_err(|error| Mistake::new(format!("{}: {error}", kept.display())))?;
-            let [was, is] = [&was, settings].map(|settings| serde_json::to_value(settings));
+            let [was, is] = [&was, settings].map(serde_json::to_value);
             return match difference(&was?, &is?) {
                 None => Ok(()),
                 Some(difference) => {

@@ -53,18 +53,18 @@ pub(crate) struct Args {
     /// Begin anew, whatever is there already.
     #[arg(long, requires = "prompts")]
     restart: bool,
-    #[command(flatten)]
-    from: PromptArgs,
-    #[command(flatten)]
-    sampling: SamplingArgs,
-    #[command(flatten)]
-    server: ServerArgs,
     /// A chat template to use instead of the model's own.
     #[arg(long, value_name = "FILE", conflicts_with = "endpoint")]
     chat_template: Option<PathBuf>,
     /// Print the result as a line of JSON on standard output.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    from: PromptArgs,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {

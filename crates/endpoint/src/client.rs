@@ -193,7 +193,7 @@ impl Endpoint {
     pub fn connect(settings: Settings) -> Result<Self, EndpointError> {
         let base = base(&settings.url)?;
         let key = settings.api_key.as_deref();
-        let introduction = Http::new(INTRODUCTION.min(settings.timeout), 1, key);
+        let introduction = Http::new(INTRODUCTION.min(settings.timeout), 0, key);
         let url = format!("{base}/models");
         let models = models(&introduction, &url)?;
         let model = match (&settings.model, models.as_slice()) {
@@ -207,8 +207,15 @@ impl Endpoint {
                 return Err(EndpointError::NoModel { url, reason });
             }
         };
+        // A connection costs something only with TLS. llama.cpp gives each one a
+        // thread for as long as it stays open: requests beyond its threads would
+        // wait for the others to run out of work.
+        let kept = match base.starts_with("https") {
+            true => settings.concurrency,
+            false => 0,
+        };
         Ok(Self {
-            http: Http::new(settings.timeout, settings.concurrency, key),
+            http: Http::new(settings.timeout, kept, key),
             fields: Fields::default(),
             pace: Pace::new(
                 settings.requests_per_minute,

@@ -58,8 +58,9 @@ impl Failure {
 }
 
 impl Http {
-    /// `timeout` is for a whole exchange, the generation included.
-    pub(crate) fn new(timeout: Duration, connections: usize, key: Option<&str>) -> Self {
+    /// `timeout` is for a whole exchange, the generation included; `kept` is the
+    /// number of connections that stay open for the next request.
+    pub(crate) fn new(timeout: Duration, kept: usize, key: Option<&str>) -> Self {
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier);
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -68,8 +69,8 @@ impl Http {
             .max_redirects_will_error(false)
             .timeout_global(Some(timeout))
             .timeout_connect(Some(CONNECT.min(timeout)))
-            .max_idle_connections(connections)
-            .max_idle_connections_per_host(connections)
+            .max_idle_connections(kept)
+            .max_idle_connections_per_host(kept)
             .user_agent(concat!("iwsft/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls.build())
             .build();
