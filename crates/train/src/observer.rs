@@ -58,6 +58,10 @@ impl Observer for Vec<Box<dyn Observer>> {
         self.iter_mut().for_each(|each| each.on_validation(metrics));
     }
 
+    fn on_evaluation(&mut self, metrics: &EvaluationMetrics) {
+        self.iter_mut().for_each(|each| each.on_evaluation(metrics));
+    }
+
     fn on_checkpoint(&mut self, path: &Path, step: u64) {
         self.iter_mut()
             .for_each(|each| each.on_checkpoint(path, step));
