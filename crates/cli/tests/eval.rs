@@ -89,10 +89,10 @@ fn results_agree_with_the_answers_and_those_can_be_trained_on() {
 
     let results = results(&place, "out");
     let sums = &results["benchmarks"][0];
-    assert_eq!(sums["benchmark"]["sampling"]["temperature"], 1.0);
+    assert_eq!(sums["definition"]["sampling"]["temperature"], 1.0);
     assert_eq!(sums["data"][0]["blake3"].as_str().unwrap().len(), 64);
     assert_eq!(results["weights"].as_str().unwrap().len(), 64);
-    assert_eq!(sums["problems"].as_array().unwrap().len(), 24);
+    assert_eq!(sums["by_problem"].as_array().unwrap().len(), 24);
     assert!(!place.exists("out/answers.jsonl.journal"));
 
     let shown = place.iwsft(&[
@@ -118,7 +118,7 @@ fn a_table_says_what_the_results_say() {
     assert!(table.starts_with("benchmark  problems  metric"), "{table}");
     let row = table.lines().nth(2).unwrap();
     assert!(row.starts_with("sums       24        avg@1"), "{table}");
-    let value = results(&place, "out")["benchmarks"][0]["metrics"][0]["estimate"]["value"].clone();
+    let value = results(&place, "out")["benchmarks"][0]["metrics"][0]["value"].clone();
     let value = format!("{:.1}%", 100.0 * value.as_f64().unwrap());
     assert!(row.contains(&value), "{table}");
 }
@@ -270,6 +270,10 @@ fn results_that_are_damaged_or_missing_are_refused_by_name() {
                 "\"version\": 9,\n  \"iwsft\"",
             ),
             "has form 9",
+        ),
+        (
+            good.replacen("\"problems\": 3", "\"problems\": 4", 1),
+            "do not have a value for each metric",
         ),
         (
             good.replacen("\"model\"", "\"modell\"", 1),

@@ -92,7 +92,7 @@ fn pairs<'a>(
     first: &'a Results,
     second: &'a Results,
 ) -> anyhow::Result<Vec<[&'a BenchmarkResults; 2]>> {
-    let name = |results: &'a BenchmarkResults| results.benchmark.name.as_str();
+    let name = |results: &'a BenchmarkResults| results.benchmark.as_str();
     let pairs: Vec<_> = first
         .benchmarks
         .iter()
@@ -123,7 +123,7 @@ fn compare(
     [a, b]: [&BenchmarkResults; 2],
     significant: f64,
 ) -> Result<Compared, Mistake> {
-    let name = &a.benchmark.name;
+    let name = &a.benchmark;
     if let Some(difference) = difference(a, b) {
         return Err(Mistake::new(format!(
             "{name}: {} and {} cannot be compared: {difference}; evaluate both on the same problems",
@@ -131,25 +131,25 @@ fn compare(
             args.second.display(),
         )));
     }
-    let wanted = args.metric.unwrap_or(a.benchmark.metrics[0]);
+    let wanted = args.metric.unwrap_or(a.metrics[0].asked);
     // The average, and pass@N for a given N, mean the same whatever is drawn.
     let same = |results: &BenchmarkResults| {
         let found = results
             .metrics
             .iter()
-            .position(|metric| metric.metric == wanted)?;
+            .position(|metric| metric.asked == wanted)?;
         let label = match wanted {
             Metric::Average | Metric::Pass(Some(_)) => wanted.to_string(),
-            _ => results.metrics[found].name.clone(),
+            _ => results.metrics[found].metric.clone(),
         };
-        let values: Vec<f64> = results.problems.iter().map(|p| p.values[found]).collect();
-        Some((values, label, results.metrics[found].name.clone()))
+        let values: Vec<f64> = results.by_problem.iter().map(|p| p.values[found]).collect();
+        Some((values, label, results.metrics[found].metric.clone()))
     };
     let missing = |path: &PathBuf, results: &BenchmarkResults| {
         let has: Vec<_> = results
             .metrics
             .iter()
-            .map(|m| m.metric.to_string())
+            .map(|m| m.asked.to_string())
             .collect();
         Mistake::new(format!(
             "{name}: {} has no {wanted}; it has {}",
@@ -176,21 +176,21 @@ fn compare(
 
 /// What keeps two results from being those of the same problems.
 fn difference(a: &BenchmarkResults, b: &BenchmarkResults) -> Option<String> {
-    let (version, other) = (a.benchmark.version, b.benchmark.version);
+    let (version, other) = (a.definition.version, b.definition.version);
     if version != other {
         return Some(format!(
             "the benchmark has version {version} and version {other}"
         ));
     }
     let only = |a: &BenchmarkResults, b: &BenchmarkResults| {
-        let has = |id: &String| b.problems.iter().any(|problem| problem.id == *id);
-        a.problems
+        let has = |id: &String| b.by_problem.iter().any(|problem| problem.id == *id);
+        a.by_problem
             .iter()
             .map(|p| &p.id)
             .find(|id| !has(id))
             .cloned()
     };
-    let (n, m) = (a.problems.len(), b.problems.len());
+    let (n, m) = (a.problems, b.problems);
     if let Some(id) = only(a, b) {
         return Some(format!(
             "problem `{id}` is only in the first ({n} problems and {m})"

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use iwsft_data::RowWriter;
 use iwsft_eval::benchmark::{Benchmark, Graded, Metric};
-use iwsft_eval::statistics::Estimate;
+use iwsft_eval::statistics::{Estimate, Method};
 use iwsft_files::write_atomically;
 use iwsft_lm::Finish;
 use rayon::prelude::*;
@@ -41,8 +41,12 @@ const VERSION: u32 = 1;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BenchmarkResults {
+    /// The benchmark's name.
+    pub(crate) benchmark: String,
+    /// Number of problems.
+    pub(crate) problems: usize,
     /// The benchmark as it was taken.
-    pub(crate) benchmark: Benchmark,
+    pub(crate) definition: Benchmark,
     pub(crate) data: Vec<DataFile>,
     pub(crate) seed: u64,
     pub(crate) forcing: Option<Forcing>,
@@ -55,17 +59,20 @@ pub(crate) struct BenchmarkResults {
     pub(crate) cut_off: usize,
     /// Mean tokens of an answer; 0 where a server does not tell.
     pub(crate) tokens: f64,
-    pub(crate) problems: Vec<ProblemResult>,
+    pub(crate) by_problem: Vec<ProblemResult>,
 }
 
 /// A metric over all problems.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MetricResult {
-    pub(crate) metric: Metric,
-    /// With k put in: `avg@4`.
-    pub(crate) name: String,
-    pub(crate) estimate: Estimate,
+    /// Its name with k put in: `avg@4`.
+    pub(crate) metric: String,
+    /// What was asked for: `avg@k`.
+    pub(crate) asked: Metric,
+    pub(crate) value: f64,
+    pub(crate) interval: [f64; 2],
+    pub(crate) method: Method,
 }
 
 /// What one problem came to.
@@ -93,7 +100,7 @@ impl BenchmarkResults {
         let Benchmark {
             metrics, grader, k, ..
         } = &exam.benchmark;
-        let problems: Vec<ProblemResult> = exam
+        let by_problem: Vec<ProblemResult> = exam
             .problems
             .iter()
             .zip(answers.chunks(*k))
@@ -106,16 +113,25 @@ impl BenchmarkResults {
             })
             .collect();
         let metric = |(index, &metric): (usize, &Metric)| {
-            let values: Vec<f64> = problems.iter().map(|p| p.values[index]).collect();
+            let values: Vec<f64> = by_problem.iter().map(|p| p.values[index]).collect();
+            let Estimate {
+                value,
+                interval,
+                method,
+            } = Estimate::of_problems(&values, exam.seed);
             MetricResult {
-                metric,
-                name: metric.name(*k),
-                estimate: Estimate::of_problems(&values, exam.seed),
+                metric: metric.name(*k),
+                asked: metric,
+                value,
+                interval,
+                method,
             }
         };
         let tokens: usize = answers.iter().map(|a| a.attempt.tokens).sum();
         Self {
-            benchmark: exam.benchmark.clone(),
+            benchmark: exam.name().to_owned(),
+            problems: exam.problems.len(),
+            definition: exam.benchmark.clone(),
             data: exam.files.clone(),
             seed: exam.seed,
             forcing: exam.forcing.clone(),
@@ -124,13 +140,13 @@ impl BenchmarkResults {
             without_answer: count(answers, |a| a.graded.extracted.is_none()),
             cut_off: count(answers, |a| a.attempt.finish() == Finish::Length),
             tokens: tokens as f64 / answers.len() as f64,
-            problems,
+            by_problem,
         }
     }
 
     /// Number of answers.
     pub(crate) fn answers(&self) -> usize {
-        self.problems.len() * self.benchmark.k
+        self.problems * self.definition.k
     }
 }
 
@@ -251,7 +267,10 @@ impl Results {
         let results: Self = serde_json::from_value(value).map_err(broken)?;
         let fits = results.benchmarks.iter().all(|benchmark| {
             let complete = |p: &ProblemResult| p.values.len() == benchmark.metrics.len();
-            !benchmark.problems.is_empty() && benchmark.problems.iter().all(complete)
+            benchmark.problems > 0
+                && !benchmark.metrics.is_empty()
+                && benchmark.problems == benchmark.by_problem.len()
+                && benchmark.by_problem.iter().all(complete)
         });
         match fits {
             true => Ok(results),
@@ -268,14 +287,14 @@ impl Results {
         let line = |benchmark: &BenchmarkResults, metric: &MetricResult| {
             json!({
                 "model": self.model,
-                "benchmark": benchmark.benchmark.name,
-                "version": benchmark.benchmark.version,
-                "problems": benchmark.problems.len(),
-                "k": benchmark.benchmark.k,
-                "metric": metric.name,
-                "value": metric.estimate.value,
-                "interval": metric.estimate.interval,
-                "method": metric.estimate.method,
+                "benchmark": benchmark.benchmark,
+                "version": benchmark.definition.version,
+                "problems": benchmark.problems,
+                "k": benchmark.definition.k,
+                "metric": metric.metric,
+                "value": metric.value,
+                "interval": metric.interval,
+                "method": metric.method,
                 "without_answer": benchmark.without_answer,
                 "cut_off": benchmark.cut_off,
                 "tokens": benchmark.tokens,
@@ -302,12 +321,12 @@ impl Results {
             let answers = benchmark.answers() as f64;
             let share = |count: usize| format!("{:.1}%", 100.0 * count as f64 / answers);
             for metric in &benchmark.metrics {
-                let [low, high] = metric.estimate.interval.map(|bound| 100.0 * bound);
+                let [low, high] = metric.interval.map(|bound| 100.0 * bound);
                 table.row([
-                    benchmark.benchmark.name.clone(),
-                    benchmark.problems.len().to_string(),
-                    metric.name.clone(),
-                    format!("{:.1}%", 100.0 * metric.estimate.value),
+                    benchmark.benchmark.clone(),
+                    benchmark.problems.to_string(),
+                    metric.metric.clone(),
+                    format!("{:.1}%", 100.0 * metric.value),
                     format!("{low:.1}% to {high:.1}%"),
                     share(benchmark.without_answer),
                     share(benchmark.cut_off),

@@ -156,9 +156,9 @@ impl<'a> TrainingExam<'a> {
         let results = BenchmarkResults::of(exam, &attempts);
         let metrics = results.metrics.iter().map(|metric| {
             json!({
-                "metric": metric.name,
-                "value": metric.estimate.value,
-                "interval": metric.estimate.interval,
+                "metric": metric.metric,
+                "value": metric.value,
+                "interval": metric.interval,
             })
         });
         let mut record = Map::new();

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use iwsft_objective::{Diagnostics, HISTOGRAM_EDGES};
-use iwsft_train::{Observer, Plan, StepMetrics, ValidationMetrics};
+use iwsft_train::{EvaluationMetrics, Observer, Plan, StepMetrics, ValidationMetrics};
 
 use crate::progress::say;
 
@@ -105,6 +105,18 @@ impl Observer for EventFile {
 
     fn on_validation(&mut self, metrics: &ValidationMetrics) {
         self.write_values(metrics.step, &[scalar("nll/validation", metrics.nll)]);
+    }
+
+    fn on_evaluation(&mut self, metrics: &EvaluationMetrics) {
+        let benchmark = metrics.found["benchmark"].as_str().unwrap_or("eval");
+        let figures = metrics.found["metrics"].as_array().into_iter().flatten();
+        let values: Vec<_> = figures
+            .filter_map(|figure| {
+                let tag = format!("{benchmark}/{}", figure["metric"].as_str()?);
+                Some(scalar(&tag, figure["value"].as_f64()?))
+            })
+            .collect();
+        self.write_values(metrics.step, &values);
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use iwsft_train::{Observer, Plan, StepMetrics, ValidationMetrics};
+use iwsft_train::{EvaluationMetrics, Observer, Plan, StepMetrics, ValidationMetrics};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -78,6 +78,11 @@ impl Observer for Screen {
 
     fn on_validation(&mut self, metrics: &ValidationMetrics) {
         self.view().validation(metrics);
+    }
+
+    fn on_evaluation(&mut self, metrics: &EvaluationMetrics) {
+        let told = crate::eval::in_words(&metrics.found);
+        self.on_message(&format!("step {}: {told}", metrics.step));
     }
 
     fn on_checkpoint(&mut self, path: &Path, step: u64) {
