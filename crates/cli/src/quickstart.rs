@@ -126,12 +126,12 @@ pub(crate) fn run(args: Args, threads: Option<usize>) -> anyhow::Result<()> {
     let Settings { seeds, seed, .. } = args.settings;
     take(&args.folder, &args.settings)?;
     let stop = interrupt::flag("stopping after this step; press Ctrl-C again to stop at once")?;
-    let mut progress = Progress::new("quickstart", seeds * STEPS_A_SEED);
+    let mut progress = Progress::new("quickstart", seeds * WORK_A_SEED);
     let mut results = Vec::new();
     for (index, seed) in (seed..seed + seeds).enumerate() {
         let folder = args.folder.join(format!("seed-{seed}"));
         progress.line(&format!("\nseed {seed}"));
-        let begun = index as u64 * STEPS_A_SEED;
+        let begun = index as u64 * WORK_A_SEED;
         let steps = Steps::new(&folder, threads, stop)?;
         let mut pipeline = Pipeline {
             folder,
@@ -171,7 +171,10 @@ pub(crate) fn run(args: Args, threads: Option<usize>) -> anyhow::Result<()> {
 
 /// The base model, samples, two kinds of grades, two curated files, four
 /// fine-tunings, and two tests of five models.
-const STEPS_A_SEED: u64 = 1 + 1 + 2 + 2 + 4 + 2 * 5;
+const WORK_A_SEED: u64 = BASE_WORK + 1 + 2 + 2 + 4 + 2 * 5;
+
+/// Training the base model takes about as long as so many of the other steps.
+const BASE_WORK: u64 = 12;
 
 /// Makes the folder, or takes an empty one, or one of the same settings.
 fn take(folder: &Path, settings: &Settings) -> anyhow::Result<()> {
@@ -393,7 +396,7 @@ impl Pipeline<'_> {
     ) -> Result<Value, Halt> {
         let start = Instant::now();
         let result = self.steps.run(name, arguments)?;
-        self.done += 1;
+        self.done += if name == "train-base" { BASE_WORK } else { 1 };
         let (seconds, outcome) = (start.elapsed().as_secs_f64(), outcome(&result));
         self.progress
             .line(&format!("  {name:<20} {:>6}  {outcome}", duration(seconds)));
@@ -439,7 +442,7 @@ fn next(folder: &Path) -> String {
   {folder}/judged.jsonl               what the base model wrote, graded
   {folder}/iw-sft.toml                a recipe: change it and run it with iwsft train
   iwsft inspect {folder}/iw-sft.toml --rows 3
-  iwsft report {folder}/runs/sft {folder}/runs/iw-sft
+  iwsft report {folder}
   iwsft eval compare {folder}/eval/sft-drawn {folder}/eval/iw-sft-drawn
   iwsft sample {folder}/runs/iw-sft/model --prompt '37+58='
   iwsft train {folder}/iw-sft.toml --run {folder}/runs/sharper --set objective.temperature=10"

@@ -38,7 +38,7 @@ use summary::Summary;
 #[command(after_help = "Examples:
   iwsft report runs/answers
   iwsft report runs/sft runs/iw-sft --out comparison.html
-  iwsft report quickstart
+  iwsft report quickstart/seed-0
   iwsft report runs/answers --samples 5
 
 The file opens from disk in any browser and loads nothing.")]

@@ -140,11 +140,10 @@ fn the_loop_stops_where_nothing_is_right_and_goes_on_to_a_table_of_models() {
     assert_eq!(json_lines(&again)[0]["steps"], 2);
     by_hand(&["eval", "compare", "eval/sft-drawn", "eval/iw-sft-drawn"]);
     by_hand(&["report", "runs/sft", "runs/iw-sft", "--out", "report.html"]);
-    assert!(
-        fs::read_to_string(seed.join("report.html"))
-            .unwrap()
-            .contains("iw-sft")
-    );
+    let report = fs::read_to_string(seed.join("report.html")).unwrap();
+    for part in ["iw-sft", "arithmetic", "avg@4"] {
+        assert!(report.contains(part), "{part}");
+    }
 }
 
 #[test]

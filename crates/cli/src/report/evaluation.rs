@@ -1,7 +1,7 @@
 //! Results of benchmarks, with their intervals.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -52,42 +52,40 @@ impl Results {
     }
 }
 
-/// Results that lie in a run's own folder, and those of a quickstart that the
-/// run is part of.
+/// Results that lie in a run's own folder, and those in an `eval` folder beside its
+/// `runs` that are of its model.
 pub(super) fn results(run: &Path) -> Vec<Evaluation> {
     let read = |path: &Path| -> Option<Value> {
         serde_json::from_slice(&std::fs::read(path.join("results.json")).ok()?).ok()
     };
     let mut evaluations = Vec::new();
-    let inside = std::fs::read_dir(run).into_iter().flatten().flatten();
-    let mut folders: Vec<_> = inside
+    for value in [run.to_owned()].iter().chain(&folders_in(run)) {
+        evaluations.extend(read(value).iter().flat_map(find));
+    }
+    let model = Path::new(&name(run)).join("model");
+    let beside = run.parent().and_then(Path::parent);
+    for folder in beside
+        .map(|folder| folders_in(&folder.join("eval")))
+        .unwrap_or_default()
+    {
+        let results = read(&folder).filter(|results| {
+            let of = results["model"].as_str();
+            of.is_some_and(|of| Path::new(of).ends_with(&model))
+        });
+        evaluations.extend(results.iter().flat_map(find));
+    }
+    evaluations
+}
+
+/// The folders in a folder, in order; none where it cannot be read.
+fn folders_in(folder: &Path) -> Vec<PathBuf> {
+    let inside = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = inside
         .map(|entry| entry.path())
         .filter(|path| path.is_dir())
         .collect();
     folders.sort();
-    folders.insert(0, run.to_owned());
-    for value in folders.iter().filter_map(|folder| read(folder)) {
-        evaluations.extend(find(&value));
-    }
-    let quickstart = run.parent().and_then(Path::parent).and_then(read);
-    let models = quickstart
-        .as_ref()
-        .and_then(|results| results["models"].as_array());
-    for model in models.into_iter().flatten() {
-        if model["model"] == name(run).as_str()
-            && let Some(value) = model["accuracy"].as_f64()
-        {
-            evaluations.push(Evaluation {
-                name: "quickstart's test problems".to_owned(),
-                metric: "right answers".to_owned(),
-                step: None,
-                value,
-                interval: interval(&model["interval"]),
-                problems: model["problems"].as_u64(),
-            });
-        }
-    }
-    evaluations
+    folders
 }
 
 /// Every object inside `value` that has a number `value` and an `interval`.
