@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use iwsft_data::RowWriter;
 use iwsft_eval::grade::{Extraction, Grader, Kind, Mode};
-use iwsft_files::{Journal, JournalError};
+use iwsft_files::Journal;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
@@ -171,10 +171,7 @@ impl Args {
             "command": command,
             "reward_column": self.reward_column,
         });
-        Journal::open(out, &work, self.restart).map_err(|error| match error {
-            JournalError::Io { .. } => error.into(),
-            other => Mistake::new(other.to_string()).into(),
-        })
+        Ok(Journal::open(out, &work, self.restart)?)
     }
 
     /// Columns that are added to every row.
