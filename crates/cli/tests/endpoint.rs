@@ -6,12 +6,11 @@
 
 mod fixture;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use fixture::{Ended, Workplace};
+use fixture::{Ended, Workplace, http};
 use serde_json::{Value, json};
 
 /// Eight prompts.
@@ -110,7 +109,7 @@ impl Socket {
         let seen = prompts.clone();
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
-                let body = read(&stream);
+                let body = http::read(&stream);
                 let (status, body) = match body["prompt"].as_str() {
                     None => (200, json!({"data": [{"id": "tiny"}]})),
                     Some(prompt) => {
@@ -119,11 +118,7 @@ impl Socket {
                         answer(seen.len() - 1, prompt)
                     }
                 };
-                let (body, length) = (body.to_string(), body.to_string().len());
-                let head =
-                    format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close");
-                // The program may have been killed.
-                let _ = stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes());
+                http::answer(&mut stream, status, &body);
             }
         });
         Self { url, prompts }
@@ -144,24 +139,6 @@ fn completion(prompt: &str) -> Value {
         "text": format!("{prompt} yes"), "finish_reason": "stop", "token_ids": [5, 0],
         "logprobs": {"token_logprobs": [-0.5, -0.25]},
     }]})
-}
-
-/// The body of a request, as JSON.
-fn read(stream: &TcpStream) -> Value {
-    let mut reader = BufReader::new(stream);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).unwrap() <= 2 {
-            break;
-        }
-        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
-    serde_json::from_slice(&body).unwrap_or_default()
 }
 
 #[test]

@@ -6,11 +6,10 @@ mod fixture;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::thread;
 
-use fixture::{Ended, Workplace, number, write_model};
+use fixture::{Ended, Workplace, http, number, write_model};
 use serde_json::{Value, json};
 
 /// Sums to ask, with their answers.
@@ -483,34 +482,14 @@ fn server() -> String {
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let message = json!({"role": "assistant", "content": "the answer is 3."});
-            let answer = match asked(&stream) {
+            let answer = match http::read(&stream) {
                 Value::Null => json!({"data": [{"id": "tiny"}]}),
                 _ => json!({"choices": [{"message": message, "finish_reason": "stop"}]}),
             };
-            let (body, length) = (answer.to_string(), answer.to_string().len());
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close");
-            let _ = stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes());
+            http::answer(&mut stream, 200, &answer);
         }
     });
     url
-}
-
-/// The body of a request; null where there is none.
-fn asked(stream: &TcpStream) -> Value {
-    let mut reader = BufReader::new(stream);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).unwrap() <= 2 {
-            break;
-        }
-        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
-    serde_json::from_slice(&body).unwrap_or_default()
 }
 
 #[test]
