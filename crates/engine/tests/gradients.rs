@@ -8,7 +8,9 @@ use iwsft_engine::ops::attention::{self, Heads};
 use iwsft_engine::ops::cached_attention::{self, KeyValueCache, Place};
 use iwsft_engine::ops::log_prob::{self, LogProbBuffer};
 use iwsft_engine::ops::rotary::{self, RotaryTable};
-use iwsft_engine::ops::{embedding, head_norm, linear, rms_norm, rows, swiglu};
+use iwsft_engine::ops::{
+    embedding, gaussian, head_norm, linear, relu, rms_norm, rows, swiglu, tanh,
+};
 
 /// Deterministic values in about [-1, 1], different for every `seed`.
 fn noise(length: usize, seed: u64) -> Vec<f64> {
@@ -610,4 +612,93 @@ fn rotary_table_has_the_angles_of_its_frequencies() {
         &[0.0, 1.0, -1.0, 0.0, 5.0, 6.0],
         1e-7,
     );
+}
+
+#[test]
+fn relu_and_tanh_in_place() {
+    // Away from ReLU's corner, where there is no derivative.
+    let x: Vec<f64> = noise(40, 1).iter().map(|x| x + 0.01 * x.signum()).collect();
+    let dy = noise(40, 2);
+    type Operation = (
+        fn(iwsft_engine::ViewMut<'_>),
+        fn(iwsft_engine::View<'_>, iwsft_engine::ViewMut<'_>),
+        fn(f64) -> f64,
+    );
+    let operations: [Operation; 2] = [
+        (relu::forward_in_place, relu::backward_in_place, |x| {
+            x.max(0.0)
+        }),
+        (tanh::forward_in_place, tanh::backward_in_place, f64::tanh),
+    ];
+    for (forward, backward, function) in operations {
+        let formula =
+            |inputs: &[Vec<f64>]| -> Vec<f64> { inputs[0].iter().map(|&x| function(x)).collect() };
+        let inputs = [x.clone()];
+        let (mut y, mut gradient) = (tensor(&x), tensor(&dy));
+        forward(y.all_mut());
+        assert_close("y", &y.to_host(), &formula(&inputs), 1e-6);
+        backward(y.all(), gradient.all_mut());
+        let expected = differences(formula, &inputs, 0, &dy);
+        assert_close("dx", &gradient.to_host(), &expected, 1e-6);
+    }
+    let mut odd = Tensor::from_host(&[f32::NAN]);
+    relu::forward_in_place(odd.all_mut());
+    assert!(odd.to_host()[0].is_nan(), "a NaN is not hidden");
+}
+
+#[test]
+fn gaussian_log_prob_of_actions() {
+    let (n, a) = (9, 4);
+    let formula = |inputs: &[Vec<f64>]| -> Vec<f64> {
+        let [mean, log_std, actions] = inputs else {
+            unreachable!()
+        };
+        let element = |t: usize, i: usize| {
+            let s = log_std[i].clamp(-5.0, 2.0);
+            let z = (actions[t * a + i] - mean[t * a + i]) / s.exp();
+            -0.5 * z * z - s - 0.5 * (2.0 * PI).ln()
+        };
+        (0..n)
+            .map(|t| (0..a).map(|i| element(t, i)).sum())
+            .collect()
+    };
+    // Inside the clamp, and beyond either end of it.
+    let log_std = vec![-0.75, 0.5, 2.25, -5.125];
+    let mean = noise(n * a, 1);
+    // A deviation of exp(-5) magnifies: keep the actions close to the mean there.
+    let near = |(at, noise): (usize, f64)| match at % a {
+        3 => f64::from((mean[at] + 0.01 * noise) as f32),
+        _ => noise,
+    };
+    let actions = noise(n * a, 2).into_iter().enumerate().map(near).collect();
+    let inputs = [mean.clone(), log_std, actions];
+    let [mean, log_std, actions] = inputs.each_ref().map(|values| tensor(values));
+    let mut log_probs = Tensor::zeros(n);
+    gaussian::log_prob(
+        mean.all(),
+        log_std.all(),
+        actions.all(),
+        log_probs.all_mut(),
+    );
+    assert_close("log p", &log_probs.to_host(), &formula(&inputs), 1e-5);
+
+    let coefficients = noise(n, 3);
+    let loss: Vec<f64> = coefficients.iter().map(|c| -c).collect();
+    let (mut dmean, mut dlog_std) = (Tensor::zeros(n * a), Tensor::from_host(&[1.0; 4]));
+    gaussian::backward(
+        mean.all(),
+        log_std.all(),
+        actions.all(),
+        tensor(&coefficients).all(),
+        dmean.all_mut(),
+        dlog_std.all_mut(),
+    );
+    let expected = differences(formula, &inputs, 0, &loss);
+    assert_close("dmean", &dmean.to_host(), &expected, 1e-5);
+    let expected: Vec<f64> = differences(formula, &inputs, 1, &loss)
+        .iter()
+        .map(|gradient| 1.0 + gradient)
+        .collect();
+    assert_close("1 + dlog_std", &dlog_std.to_host(), &expected, 1e-5);
+    assert_eq!(dlog_std.to_host()[2..], [1.0, 1.0], "no gradient outside");
 }

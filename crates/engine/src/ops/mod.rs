@@ -10,15 +10,18 @@ pub mod attention;
 pub mod cached_attention;
 pub mod draw;
 pub mod embedding;
+pub mod gaussian;
 pub mod head_norm;
 pub mod linear;
 pub mod log_prob;
 pub mod packed_linear;
+pub mod relu;
 pub mod rms_norm;
 pub mod rotary;
 pub mod rows;
 mod shared;
 pub mod swiglu;
+pub mod tanh;
 
 use shared::Shared;
 
