@@ -66,4 +66,10 @@ pub enum ControlError {
         /// The environment.
         name: &'static str,
     },
+    /// There is no written rule for an environment.
+    #[error("there is no written rule for {name}; the one there is swings up Pendulum-v1")]
+    NoRule {
+        /// The environment.
+        name: &'static str,
+    },
 }

@@ -1,4 +1,4 @@
-//! Environments that policies act in: classic tasks in plain Rust, and MuJoCo's
+//! Gaussian policies, and environments that policies act in: classic tasks in plain Rust, and MuJoCo's
 //! robots through a library that is found when the program runs.
 //!
 //! Names, rules and numbers are Gymnasium's: an environment that is reset with
@@ -6,6 +6,9 @@
 //! bits. That holds for the C library and the processor that the traces in
 //! `tests/fixtures` were made with (glibc on x86-64), and for MuJoCo of the
 //! version [`MUJOCO_VERSION`]. The point mazes are our own.
+//!
+//! [`GaussianPolicy`] is a policy that `iwsft-train` trains, and [`rollout`] acts
+//! out episodes with one.
 //!
 //! [`make`] makes one [`Environment`] by its name, [`VectorEnvironment`]
 //! several that are stepped on all threads, and [`environments`] lists them.
@@ -20,15 +23,21 @@ mod classic;
 mod environment;
 mod error;
 mod mujoco;
+mod policy;
 mod random;
 mod registry;
+mod rollout;
 mod spec;
+mod swing_up;
 mod vector;
 
 pub use environment::{Environment, Step, Task};
 pub use error::ControlError;
 pub use mujoco::{Library, MUJOCO_INSTALL, MUJOCO_VERSION, MujocoError, library};
+pub use policy::{GaussianConfig, GaussianFiles, GaussianPolicy, PolicyError, StepBatch};
 pub use random::Generator;
 pub use registry::{environments, make};
+pub use rollout::rollout;
 pub use spec::{Actions, Bounds, Spec};
+pub use swing_up::SwingUp;
 pub use vector::{Outcomes, VectorEnvironment};
