@@ -1,9 +1,16 @@
-//! `iwsft control`: environments for control, and what they need.
+//! `iwsft control`: policies that act, their data and their environments.
 
+mod collect;
 mod doctor;
 mod environments;
+mod episodes;
+mod eval;
+mod evaluation;
+mod recipe;
+mod seed;
+mod train;
 
-/// Environments for control, and what they need.
+/// Policies that act: record data, train, evaluate; and their environments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -12,12 +19,18 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Collect(collect::Args),
+    Train(train::Args),
+    Eval(eval::Args),
     Doctor(doctor::Args),
     Environments(environments::Args),
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
+        Command::Collect(args) => collect::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Eval(args) => eval::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Environments(args) => environments::run(args),
     }

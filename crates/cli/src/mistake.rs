@@ -1,8 +1,9 @@
 //! Telling a user's mistake (exit status 2) from a failure (exit status 1).
 
-use iwsft_control::ControlError;
+use iwsft_control::{ControlError, PolicyError};
 use iwsft_data::DataError;
 use iwsft_data::curation::CurationError;
+use iwsft_data::episodes::EpisodeError;
 use iwsft_endpoint::EndpointError;
 use iwsft_eval::benchmark::BenchmarkError;
 use iwsft_files::JournalError;
@@ -75,8 +76,16 @@ fn is_mistake(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
     if let Some(error) = error.downcast_ref::<ControlError>() {
         return Some(matches!(
             error,
-            ControlError::UnknownEnvironment { .. } | ControlError::Mujoco { .. }
+            ControlError::UnknownEnvironment { .. }
+                | ControlError::Mujoco { .. }
+                | ControlError::NoRule { .. }
         ));
+    }
+    if let Some(error) = error.downcast_ref::<PolicyError>() {
+        return Some(!matches!(error, PolicyError::Io { action, .. } if *action != "read"));
+    }
+    if let Some(error) = error.downcast_ref::<EpisodeError>() {
+        return Some(!matches!(error, EpisodeError::Write { .. }));
     }
     let others = error.is::<Mistake>()
         || error.is::<DataError>()

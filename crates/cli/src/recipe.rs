@@ -10,6 +10,7 @@ use iwsft_data::{Columns, EmptyMask, Rules, Source, TooLong};
 use iwsft_lm::weights::WeightType;
 use iwsft_objective::ObjectiveSpec;
 use iwsft_train::TrainConfig;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::eval::EvalSection;
@@ -188,7 +189,7 @@ impl Recipe {
             .parent()
             .map(Path::to_owned)
             .unwrap_or_default();
-        let mut recipe = parse(&path, &text, sets)?;
+        let mut recipe: Self = parse(&path, &text, sets)?;
         if is_run {
             // A run goes on where it lies now, even if it was moved.
             recipe.run = Some(folder.clone());
@@ -249,7 +250,12 @@ impl DataSection {
     }
 }
 
-fn parse(path: &Path, text: &str, sets: &[String]) -> Result<Recipe, Mistake> {
+/// Reads the recipe `text` of the file `path` and applies `sets`.
+pub(crate) fn parse<R: DeserializeOwned>(
+    path: &Path,
+    text: &str,
+    sets: &[String],
+) -> Result<R, Mistake> {
     let refused = |error: toml::de::Error| {
         let message = error.to_string();
         let hint = nearest_key(&message).unwrap_or_default();
@@ -262,7 +268,7 @@ fn parse(path: &Path, text: &str, sets: &[String]) -> Result<Recipe, Mistake> {
     for set in sets {
         apply(&mut table, set)?;
     }
-    Recipe::deserialize(table).map_err(|error| {
+    R::deserialize(table).map_err(|error| {
         let message = error.to_string();
         let hint = nearest_key(&message).unwrap_or_default();
         let sets = sets.join(" --set ");
