@@ -213,7 +213,7 @@ fn decisions(
 ) -> String {
     let returns = episodes.returns();
     let mean = |indices: &mut dyn Iterator<Item = usize>| {
-        let (sum, count) = indices.fold((0.0, 0), |(sum, count), index| {
+        let (sum, count) = indices.fold((0.0, 0_u32), |(sum, count), index| {
             (sum + returns[index], count + 1)
         });
         sum / f64::from(count.max(1))
