@@ -134,6 +134,14 @@ impl<'a> View<'a> {
         self.values.to_vec()
     }
 
+    /// Copies the elements into `values`.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn copy_to_host(self, values: &mut [f32]) {
+        values.copy_from_slice(self.values);
+    }
+
     /// The elements in `range`.
     ///
     /// # Panics

@@ -9,7 +9,7 @@ use iwsft_engine::ops::cached_attention::{self, KeyValueCache, Place};
 use iwsft_engine::ops::log_prob::{self, LogProbBuffer};
 use iwsft_engine::ops::rotary::{self, RotaryTable};
 use iwsft_engine::ops::{
-    embedding, gaussian, head_norm, linear, relu, rms_norm, rows, swiglu, tanh,
+    embedding, gaussian, head_norm, layer_norm, linear, relu, rms_norm, rows, swiglu, tanh,
 };
 
 /// Deterministic values in about [-1, 1], different for every `seed`.
@@ -612,6 +612,57 @@ fn rotary_table_has_the_angles_of_its_frequencies() {
         &[0.0, 1.0, -1.0, 0.0, 5.0, 6.0],
         1e-7,
     );
+}
+
+#[test]
+fn layer_norm_of_rows() {
+    let (n, d, eps) = (70, 21, 1e-5f32);
+    let formula = |inputs: &[Vec<f64>]| -> Vec<f64> {
+        let rows = inputs[0].chunks(d).flat_map(|x| {
+            let mean = x.iter().sum::<f64>() / d as f64;
+            let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / d as f64;
+            let r = 1.0 / (variance + f64::from(eps)).sqrt();
+            let columns = x.iter().zip(&inputs[1]).zip(&inputs[2]);
+            columns
+                .map(|((x, w), b)| (x - mean) * r * w + b)
+                .collect::<Vec<_>>()
+        });
+        rows.collect()
+    };
+    // Far from 0, where a careless variance would cancel.
+    let x: Vec<f64> = noise(n * d, 5).iter().map(|x| x + 3.0).collect();
+    let inputs = [x, noise(d, 6), noise(d, 7)];
+    let dy = noise(n * d, 8);
+    let [x, w, b] = inputs.each_ref().map(|values| tensor(values));
+    let (mut y, mut statistics) = (Tensor::zeros(n * d), Tensor::zeros(2 * n));
+    layer_norm::forward(
+        x.all(),
+        w.all(),
+        b.all(),
+        eps,
+        y.all_mut(),
+        statistics.all_mut(),
+    );
+    assert_close("y", &y.to_host(), &formula(&inputs), 2e-6);
+    let upstream = tensor(&dy);
+    let mut found = [n * d, d, d, n * d].map(Tensor::zeros);
+    let [dx, dw, db, alone] = &mut found;
+    let parameters = Some([dw.all_mut(), db.all_mut()]);
+    for (dx, parameters) in [(dx, parameters), (alone, None)] {
+        layer_norm::backward(
+            x.all(),
+            w.all(),
+            statistics.all(),
+            upstream.all(),
+            dx.all_mut(),
+            parameters,
+        );
+    }
+    for (which, what) in ["dx", "dw", "db"].into_iter().enumerate() {
+        let expected = differences(formula, &inputs, which, &dy);
+        assert_close(what, &found[which].to_host(), &expected, 1e-5);
+    }
+    assert_eq!(found[0].to_host(), found[3].to_host(), "dx alone");
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub mod draw;
 pub mod embedding;
 pub mod gaussian;
 pub mod head_norm;
+pub mod layer_norm;
 pub mod linear;
 pub mod log_prob;
 pub mod packed_linear;
