@@ -19,24 +19,34 @@
 //! | `o` | numbers of an observation |
 //! | `a` | numbers of an action |
 
+mod actor;
+pub mod baseline;
 mod classic;
+mod critic;
 mod environment;
 mod error;
+mod learned;
 mod mujoco;
+mod network;
 mod policy;
 mod random;
 mod registry;
+mod replay;
 mod rollout;
+pub mod sac;
 mod spec;
 mod swing_up;
+mod temperature;
 mod vector;
 
 pub use environment::{Environment, Step, Task};
 pub use error::ControlError;
+pub use learned::{Diverged, Learned, LearnedState};
 pub use mujoco::{Library, MUJOCO_INSTALL, MUJOCO_VERSION, MujocoError, library};
 pub use policy::{GaussianConfig, GaussianFiles, GaussianPolicy, PolicyError, StepBatch};
 pub use random::Generator;
 pub use registry::{environments, make};
+pub use replay::Transitions;
 pub use rollout::rollout;
 pub use spec::{Actions, Bounds, Spec};
 pub use swing_up::SwingUp;

@@ -7,13 +7,14 @@ mod files;
 
 use std::ops::Range;
 
-use iwsft_engine::ops::{gaussian, linear, relu, tanh};
-use iwsft_engine::{Layout, Policy, Tensor};
+use iwsft_engine::ops::{gaussian, tanh};
+use iwsft_engine::{Layout, Policy, Tensor, View};
 
 pub use config::GaussianConfig;
 pub use error::PolicyError;
 pub use files::GaussianFiles;
 
+use crate::network::{Network, Pass};
 use crate::random::Generator;
 
 /// Whole trajectories, their `n` steps end to end.
@@ -39,31 +40,19 @@ pub struct StepBatch {
 pub struct GaussianPolicy {
     config: GaussianConfig,
     layout: Layout,
-    layers: Vec<Layer>,
+    network: Network,
     log_std: Range<usize>,
     work: Work,
 }
 
-/// Where a linear layer's parameters are, and its widths.
-struct Layer {
-    weight: Range<usize>,
-    bias: Range<usize>,
-    input: usize,
-    output: usize,
-}
-
 /// Memory that grows to the largest batch and is then used again.
-#[derive(Default)]
 struct Work {
     /// Numbers on their way to a tensor.
     host: Vec<f32>,
-    /// The input `[n, o]`, and the output of each layer behind it.
-    activations: Vec<Tensor>,
+    pass: Pass,
     actions: Tensor,
     /// Log-probabilities or coefficients, `[n]`.
     per_step: Tensor,
-    /// Gradients of two neighbouring activations.
-    gradients: [Tensor; 2],
 }
 
 impl GaussianPolicy {
@@ -74,27 +63,21 @@ impl GaussianPolicy {
     pub fn new(config: GaussianConfig) -> Result<Self, PolicyError> {
         config.validate()?;
         let mut layout = Layout::default();
-        let mut layers = Vec::new();
-        let mut input = config.observation_size();
-        let outputs = config.hidden.iter().copied().chain([config.action_size()]);
-        for (index, output) in outputs.enumerate() {
-            layers.push(Layer {
-                weight: layout.push(format!("layers.{index}.weight"), &[output, input]),
-                bias: layout.push(format!("layers.{index}.bias"), &[output]),
-                input,
-                output,
-            });
-            input = output;
-        }
+        let mut widths = vec![config.observation_size()];
+        widths.extend_from_slice(&config.hidden);
+        widths.push(config.action_size());
+        let network = Network::new(&mut layout, "", &widths, false);
         let log_std = layout.push("log_std", &[config.action_size()]);
         Ok(Self {
             work: Work {
-                activations: (0..=layers.len()).map(|_| Tensor::default()).collect(),
-                ..Work::default()
+                host: Vec::new(),
+                pass: network.pass(),
+                actions: Tensor::default(),
+                per_step: Tensor::default(),
             },
             config,
             layout,
-            layers,
+            network,
             log_std,
         })
     }
@@ -108,17 +91,23 @@ impl GaussianPolicy {
     /// `+-1 / sqrt(inputs)`, as PyTorch's linear layers have them, and
     /// log-deviations of 0.
     pub fn initial(&self, seed: u64) -> Tensor {
-        let mut random = Generator::new(seed);
+        self.initial_from(&mut Generator::new(seed))
+    }
+
+    pub(crate) fn initial_from(&self, random: &mut Generator) -> Tensor {
         let mut values = vec![0.0; self.layout.len()];
-        for layer in &self.layers {
-            let bound = 1.0 / (layer.input as f64).sqrt();
-            for range in [&layer.weight, &layer.bias] {
-                for value in &mut values[range.clone()] {
-                    *value = random.uniform(-bound, bound) as f32;
-                }
-            }
-        }
+        self.network.initialise(random, &mut values);
         Tensor::from_vec(values)
+    }
+
+    /// The deviation of each element of an action, `[a]`, in units of its bounds.
+    pub(crate) fn deviations(&self, parameters: &Tensor) -> Vec<f32> {
+        let mut values = parameters.view(self.log_std.clone()).to_host();
+        let [lowest, highest] = [*gaussian::LOG_STD.start(), *gaussian::LOG_STD.end()];
+        for value in &mut values {
+            *value = value.clamp(lowest, highest).exp();
+        }
+        values
     }
 
     /// Writes the mean action `[n, a]` for each of the `observations` `[n, o]`,
@@ -127,41 +116,40 @@ impl GaussianPolicy {
     /// # Panics
     /// If the sizes disagree.
     pub fn act(&mut self, parameters: &Tensor, observations: &[f32], actions: &mut [f32]) {
-        let a = self.config.action_size();
-        let n = actions.len() / a;
-        self.means(parameters, observations, n);
-        let means = self.work.activations[self.layers.len()].view(0..n * a);
-        actions.copy_from_slice(&means.to_host());
+        self.means(parameters, observations).copy_to_host(actions);
         self.config.unscale_actions(actions);
     }
 
-    /// Writes the means in units of the bounds as the last activation.
-    fn means(&mut self, parameters: &Tensor, observations: &[f32], n: usize) {
+    /// The means `[n, a]` in units of the bounds, for `observations` `[n, o]`.
+    pub(crate) fn means(&mut self, parameters: &Tensor, observations: &[f32]) -> View<'_> {
         let work = &mut self.work;
-        let expected = n * self.config.observation_size();
-        assert_eq!(observations.len(), expected, "numbers of {n} observations");
         work.host.clear();
         work.host.extend_from_slice(observations);
         self.config.normalise(&mut work.host);
-        put(&mut work.activations[0], &work.host);
-        for (index, layer) in self.layers.iter().enumerate() {
-            let (before, behind) = work.activations.split_at_mut(index + 1);
-            let (x, y) = (&before[index], &mut behind[0]);
-            y.reserve(n * layer.output);
-            linear::forward(
-                x.view(0..n * layer.input),
-                parameters.view(layer.weight.clone()),
-                Some(parameters.view(layer.bias.clone())),
-                y.view_mut(0..n * layer.output),
-                [n, layer.input, layer.output],
-                false,
-            );
-            let y = y.view_mut(0..n * layer.output);
-            match index + 1 < self.layers.len() {
-                true => relu::forward_in_place(y),
-                false => tanh::forward_in_place(y),
-            }
-        }
+        let means = self.network.forward(parameters, &mut work.pass, &work.host);
+        tanh::forward_in_place(means);
+        self.network.outputs(&self.work.pass)
+    }
+
+    /// Adds to `gradients` what the gradient `dmeans [n, a]` of the last means makes
+    /// of the parameters.
+    pub(crate) fn backward_means(
+        &mut self,
+        parameters: &Tensor,
+        gradients: &mut Tensor,
+        dmeans: &[f32],
+    ) {
+        let (_, mut room) = self.network.output_and_gradient(&mut self.work.pass);
+        room.copy_from_host(dmeans);
+        self.backward_network(parameters, gradients);
+    }
+
+    /// The same for the gradient that is in the pass already.
+    fn backward_network(&mut self, parameters: &Tensor, gradients: &mut Tensor) {
+        let pass = &mut self.work.pass;
+        let (means, dmeans) = self.network.output_and_gradient(pass);
+        tanh::backward_in_place(means, dmeans);
+        self.network.backward(parameters, gradients, pass);
     }
 }
 
@@ -184,7 +172,7 @@ impl Policy for GaussianPolicy {
 
     fn forward(&mut self, parameters: &Tensor, batch: &StepBatch, log_probs: &mut [f32]) {
         let (n, a) = (batch.steps, self.config.action_size());
-        self.means(parameters, &batch.observations, n);
+        self.means(parameters, &batch.observations);
         let work = &mut self.work;
         work.host.clear();
         work.host.extend_from_slice(&batch.actions);
@@ -192,12 +180,12 @@ impl Policy for GaussianPolicy {
         put(&mut work.actions, &work.host);
         work.per_step.reserve(n);
         gaussian::log_prob(
-            work.activations[self.layers.len()].view(0..n * a),
+            self.network.outputs(&work.pass),
             parameters.view(self.log_std.clone()),
             work.actions.view(0..n * a),
             work.per_step.view_mut(0..n),
         );
-        log_probs.copy_from_slice(&work.per_step.view(0..n).to_host());
+        work.per_step.view(0..n).copy_to_host(log_probs);
     }
 
     fn backward(
@@ -209,40 +197,17 @@ impl Policy for GaussianPolicy {
     ) {
         let (n, a) = (batch.steps, self.config.action_size());
         let work = &mut self.work;
-        let widest = self.layers.iter().map(|layer| layer.output).max();
-        let widest = widest.unwrap_or(a);
-        work.gradients
-            .iter_mut()
-            .for_each(|each| each.reserve(n * widest));
         put(&mut work.per_step, coefficients);
-        let [dy, dx] = &mut work.gradients;
-        let (mut dy, mut dx) = (dy, dx);
-        let mean = work.activations[self.layers.len()].view(0..n * a);
+        let (means, dmeans) = self.network.output_and_gradient(&mut work.pass);
         gaussian::backward(
-            mean,
+            means,
             parameters.view(self.log_std.clone()),
             work.actions.view(0..n * a),
             work.per_step.view(0..n),
-            dy.view_mut(0..n * a),
+            dmeans,
             gradients.view_mut(self.log_std.clone()),
         );
-        tanh::backward_in_place(mean, dy.view_mut(0..n * a));
-        for (index, layer) in self.layers.iter().enumerate().rev() {
-            let sizes = [n, layer.input, layer.output];
-            let upstream = dy.view(0..n * layer.output);
-            let x = work.activations[index].view(0..n * layer.input);
-            let dweight = gradients.view_mut(layer.weight.clone());
-            linear::backward_weight(upstream, x, dweight, sizes);
-            linear::backward_bias(upstream, gradients.view_mut(layer.bias.clone()));
-            // Nothing depends on the gradient of what was seen.
-            if index > 0 {
-                let weight = parameters.view(layer.weight.clone());
-                let mut dinput = dx.view_mut(0..n * layer.input);
-                linear::backward_input(upstream, weight, dinput.reborrow(), sizes, false);
-                relu::backward_in_place(x, dinput);
-                std::mem::swap(&mut dy, &mut dx);
-            }
-        }
+        self.backward_network(parameters, gradients);
     }
 
     fn log_probs(&mut self, parameters: &Tensor, batch: &StepBatch, log_probs: &mut [f32]) {

@@ -179,6 +179,23 @@ impl<'a> ViewMut<'a> {
         }
     }
 
+    /// Overwrites the elements with `values`.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn copy_from_host(&mut self, values: &[f32]) {
+        self.values.copy_from_slice(values);
+    }
+
+    /// The first `length` elements, and the others.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn split_at(self, length: usize) -> [ViewMut<'a>; 2] {
+        let (first, second) = self.values.split_at_mut(length);
+        [first, second].map(|values| ViewMut { values })
+    }
+
     /// The same range, borrowed for a shorter time.
     pub fn reborrow(&mut self) -> ViewMut<'_> {
         ViewMut {

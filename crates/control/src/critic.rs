@@ -1,0 +1,258 @@
+//! Critics: networks that say what an action in a state is worth, in pairs.
+
+use iwsft_engine::{Layout, Tensor};
+
+use crate::learned::{Diverged, Learned};
+use crate::network::{Network, Pass};
+use crate::random::Generator;
+
+/// A network with one output, what it learns with, and memory for its passes.
+#[derive(Debug)]
+pub(crate) struct Critic {
+    network: Network,
+    pub(crate) learned: Learned,
+    /// The pass that is learnt from.
+    pass: Pass,
+    /// Passes of other inputs, or through the target.
+    other: Pass,
+}
+
+impl Critic {
+    /// A critic of `inputs` numbers.
+    pub(crate) fn new(
+        name: &'static str,
+        inputs: usize,
+        hidden: &[usize],
+        norm: bool,
+        random: &mut Generator,
+    ) -> Self {
+        let widths = [&[inputs], hidden, &[1]].concat();
+        let mut layout = Layout::default();
+        let network = Network::new(&mut layout, "", &widths, norm);
+        let mut parameters = vec![0.0; layout.len()];
+        network.initialise(random, &mut parameters);
+        Self {
+            pass: network.pass(),
+            other: network.pass(),
+            network,
+            learned: Learned::new(name, layout, Tensor::from_vec(parameters)),
+        }
+    }
+
+    /// What `inputs` are worth `[n]`; kept, to be learnt from.
+    pub(crate) fn values(&mut self, inputs: &[f32], values: &mut Vec<f32>) {
+        let parameters = &self.learned.parameters;
+        let output = self.network.forward(parameters, &mut self.pass, inputs);
+        values.resize(output.len(), 0.0);
+        self.network.outputs(&self.pass).copy_to_host(values);
+    }
+
+    /// What `inputs` are worth `[n]`, to nobody's memory; by the target if there is
+    /// one.
+    pub(crate) fn other_values(&mut self, inputs: &[f32], values: &mut Vec<f32>) {
+        let learned = &self.learned;
+        let parameters = learned.target.as_ref().unwrap_or(&learned.parameters);
+        let output = self.network.forward(parameters, &mut self.other, inputs);
+        values.resize(output.len(), 0.0);
+        self.network.outputs(&self.other).copy_to_host(values);
+    }
+
+    /// One update along `dvalues [n]`, the gradient of the values found last.
+    pub(crate) fn learn(&mut self, dvalues: &[f32], learning_rate: f64) -> Result<(), Diverged> {
+        let (_, mut gradient) = self.network.output_and_gradient(&mut self.pass);
+        gradient.copy_from_host(dvalues);
+        let Learned {
+            parameters,
+            gradients,
+            ..
+        } = &mut self.learned;
+        self.network.backward(parameters, gradients, &mut self.pass);
+        self.learned.update(learning_rate)
+    }
+
+    /// What the values found last make of `dvalues [n]`: the gradient of the last
+    /// `a` of each row's inputs, `[n, a]`.
+    fn pull(&mut self, dvalues: &[f32], a: usize, dactions: &mut Vec<f32>) {
+        let (_, mut gradient) = self.network.output_and_gradient(&mut self.pass);
+        gradient.copy_from_host(dvalues);
+        let parameters = &self.learned.parameters;
+        let dinputs = self.network.backward_input(parameters, &mut self.pass);
+        let dinputs = dinputs.to_host();
+        let width = dinputs.len() / dvalues.len().max(1);
+        dactions.clear();
+        for row in dinputs.chunks_exact(width) {
+            dactions.extend_from_slice(&row[width - a..]);
+        }
+    }
+}
+
+/// Two critics of states and actions; the lower of their values is believed
+/// (Fujimoto et al., arXiv 1802.09477).
+#[derive(Debug)]
+pub(crate) struct TwinCritic {
+    pub(crate) pair: [Critic; 2],
+    values: [Vec<f32>; 2],
+    dvalues: [Vec<f32>; 2],
+    dactions: [Vec<f32>; 2],
+}
+
+impl TwinCritic {
+    /// Critics of `o + a` numbers, with targets.
+    pub(crate) fn new(inputs: usize, hidden: &[usize], norm: bool, random: &mut Generator) -> Self {
+        let pair = ["critic_1", "critic_2"].map(|name| {
+            let mut critic = Critic::new(name, inputs, hidden, norm, random);
+            critic.learned = critic.learned.with_target();
+            critic
+        });
+        Self {
+            pair,
+            values: Default::default(),
+            dvalues: Default::default(),
+            dactions: Default::default(),
+        }
+    }
+
+    /// The lower of the targets' values `[n]`.
+    pub(crate) fn lower_target(&mut self, inputs: &[f32], lower: &mut Vec<f32>) {
+        self.both(|critic, values, _| critic.other_values(inputs, values));
+        self.lower(lower);
+    }
+
+    /// The lower of the critics' values `[n]`.
+    pub(crate) fn lower_value(&mut self, inputs: &[f32], lower: &mut Vec<f32>) {
+        self.both(|critic, values, _| critic.values(inputs, values));
+        self.lower(lower);
+    }
+
+    /// One update of both towards `targets [n]`, by the squared error's mean over
+    /// rows times `weight`. Returns the mean squared error of the two.
+    pub(crate) fn fit(
+        &mut self,
+        inputs: &[f32],
+        targets: &[f32],
+        weight: f32,
+        learning_rate: f64,
+    ) -> Result<f64, Diverged> {
+        let scale = 2.0 * weight / targets.len() as f32;
+        self.learn(inputs, learning_rate, |values, dvalues| {
+            let errors = values.iter().zip(targets).map(|(value, y)| value - y);
+            dvalues.clear();
+            dvalues.extend(errors.map(|error| scale * error));
+        })?;
+        let errors = self
+            .values
+            .iter()
+            .flat_map(|values| values.iter().zip(targets));
+        let squares: f64 = errors.map(|(value, y)| f64::from(value - y).powi(2)).sum();
+        Ok(squares / (2.0 * targets.len() as f64))
+    }
+
+    /// One update of both: `gradient` writes that of the loss from a critic's values.
+    pub(crate) fn learn(
+        &mut self,
+        inputs: &[f32],
+        learning_rate: f64,
+        gradient: impl Fn(&[f32], &mut Vec<f32>) + Sync,
+    ) -> Result<(), Diverged> {
+        let results = self.both(|critic, values, dvalues| {
+            critic.values(inputs, values);
+            gradient(values, dvalues);
+            critic.learn(dvalues, learning_rate)
+        });
+        results.into_iter().collect()
+    }
+
+    /// What one of the two last found.
+    pub(crate) fn values(&self, which: usize) -> &[f32] {
+        &self.values[which]
+    }
+
+    /// The values `[n]` of the first critic, and their gradient with regard to the
+    /// actions, the last `a` of each row's inputs, `[n, a]`.
+    pub(crate) fn first_and_gradient(
+        &mut self,
+        inputs: &[f32],
+        a: usize,
+        values: &mut Vec<f32>,
+        dactions: &mut Vec<f32>,
+    ) {
+        let [critic, _] = &mut self.pair;
+        critic.values(inputs, values);
+        let ones = &mut self.dvalues[0];
+        ones.clear();
+        ones.resize(values.len(), 1.0);
+        critic.pull(ones, a, dactions);
+    }
+
+    /// The lower values `[n]`, and their gradient with regard to the actions.
+    pub(crate) fn lower_and_gradient(
+        &mut self,
+        inputs: &[f32],
+        a: usize,
+        lower: &mut Vec<f32>,
+        dactions: &mut Vec<f32>,
+    ) {
+        self.lower_value(inputs, lower);
+        let [first, second] = &self.values;
+        let is_first = first
+            .iter()
+            .zip(second)
+            .map(|(first, second)| first <= second);
+        let [of_first, of_second] = &mut self.dvalues;
+        of_first.clear();
+        of_first.extend(is_first.map(|is_first| f32::from(u8::from(is_first))));
+        of_second.clear();
+        of_second.extend(of_first.iter().map(|share| 1.0 - share));
+        let [one, two] = &mut self.pair;
+        let [of_one, of_two] = &mut self.dactions;
+        rayon::join(
+            || one.pull(&self.dvalues[0], a, of_one),
+            || two.pull(&self.dvalues[1], a, of_two),
+        );
+        dactions.clear();
+        dactions.extend(of_one.iter().zip(&*of_two).map(|(one, two)| one + two));
+    }
+
+    /// Moves both targets.
+    pub(crate) fn follow(&mut self, tau: f64) {
+        self.pair
+            .iter_mut()
+            .for_each(|critic| critic.learned.follow(tau));
+    }
+
+    /// Both critics' parameters.
+    pub(crate) fn learned(&mut self) -> impl Iterator<Item = &mut Learned> {
+        self.pair.iter_mut().map(|critic| &mut critic.learned)
+    }
+
+    /// Both at once, each with room for its values and their gradient.
+    fn both<T: Send>(
+        &mut self,
+        act: impl Fn(&mut Critic, &mut Vec<f32>, &mut Vec<f32>) -> T + Sync,
+    ) -> [T; 2] {
+        let [one, two] = &mut self.pair;
+        let [values_one, values_two] = &mut self.values;
+        let [dvalues_one, dvalues_two] = &mut self.dvalues;
+        let results = rayon::join(
+            || act(one, values_one, dvalues_one),
+            || act(two, values_two, dvalues_two),
+        );
+        results.into()
+    }
+
+    fn lower(&self, lower: &mut Vec<f32>) {
+        let [first, second] = &self.values;
+        lower.clear();
+        lower.extend(first.iter().zip(second).map(|(one, two)| one.min(*two)));
+    }
+}
+
+/// Writes rows of an observation `[n, o]` and an action `[n, a]` side by side.
+pub(crate) fn side_by_side(observations: &[f32], actions: &[f32], n: usize, rows: &mut Vec<f32>) {
+    rows.clear();
+    let (o, a) = (observations.len() / n, actions.len() / n);
+    for (observation, action) in observations.chunks_exact(o).zip(actions.chunks_exact(a)) {
+        rows.extend_from_slice(observation);
+        rows.extend_from_slice(action);
+    }
+}
