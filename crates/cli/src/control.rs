@@ -7,6 +7,8 @@ mod episodes;
 mod eval;
 mod evaluation;
 mod recipe;
+mod record;
+mod recording;
 mod seed;
 mod train;
 
@@ -19,6 +21,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Record(record::Args),
     Collect(collect::Args),
     Train(train::Args),
     Eval(eval::Args),
@@ -28,10 +31,21 @@ enum Command {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
+        Command::Record(args) => record::run(args),
         Command::Collect(args) => collect::run(args),
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Environments(args) => environments::run(args),
     }
+}
+
+/// The version of MuJoCo that an environment runs on; `None` if it needs none.
+fn mujoco_version(spec: &iwsft_control::Spec) -> Option<String> {
+    let needs = spec.needs_mujoco;
+    needs.then(|| {
+        iwsft_control::library()
+            .ok()
+            .map(|found| found.version().to_string())
+    })?
 }

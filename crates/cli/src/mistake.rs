@@ -1,6 +1,6 @@
 //! Telling a user's mistake (exit status 2) from a failure (exit status 1).
 
-use iwsft_control::{ControlError, PolicyError};
+use iwsft_control::{ControlError, LearnedError, PolicyError};
 use iwsft_data::DataError;
 use iwsft_data::curation::CurationError;
 use iwsft_data::episodes::EpisodeError;
@@ -83,6 +83,9 @@ fn is_mistake(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
     }
     if let Some(error) = error.downcast_ref::<PolicyError>() {
         return Some(!matches!(error, PolicyError::Io { action, .. } if *action != "read"));
+    }
+    if let Some(error) = error.downcast_ref::<LearnedError>() {
+        return Some(!matches!(error, LearnedError::Io { action, .. } if *action != "read"));
     }
     if let Some(error) = error.downcast_ref::<EpisodeError>() {
         return Some(!matches!(error, EpisodeError::Write { .. }));

@@ -221,15 +221,6 @@ impl SquashedActor {
         self.actions.extend_from_slice(actions);
     }
 
-    /// The actions `[n, a]` that the policy is evaluated by: the tanh of the means.
-    pub(crate) fn means(&mut self, observations: &[f32], actions: &mut Vec<f32>) {
-        self.run(observations);
-        actions.clear();
-        for row in self.outputs.chunks_exact(2 * self.a) {
-            actions.extend(row[..self.a].iter().map(|mean| mean.tanh()));
-        }
-    }
-
     fn run(&mut self, observations: &[f32]) {
         let parameters = &self.learned.parameters;
         let outputs = self

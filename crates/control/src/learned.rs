@@ -1,7 +1,11 @@
 //! Parameters that Adam moves, and the slow copy that targets are computed with.
 
+mod files;
+
 use iwsft_engine::optim::{self, AdamW, AdamWConfig};
 use iwsft_engine::{Layout, Tensor};
+
+pub use files::{LearnedError, load_learned, save_learned};
 
 /// Adam as the published programs have it.
 const ADAM: AdamWConfig = AdamWConfig {

@@ -41,7 +41,7 @@ mod vector;
 
 pub use environment::{Environment, Step, Task};
 pub use error::ControlError;
-pub use learned::{Diverged, Learned, LearnedState};
+pub use learned::{Diverged, Learned, LearnedError, LearnedState, load_learned, save_learned};
 pub use mujoco::{Library, MUJOCO_INSTALL, MUJOCO_VERSION, MujocoError, library};
 pub use policy::{GaussianConfig, GaussianFiles, GaussianPolicy, PolicyError, StepBatch};
 pub use random::Generator;

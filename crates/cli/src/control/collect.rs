@@ -1,215 +1,157 @@
-//! `iwsft control collect`: data from a policy, good and bad.
+//! `iwsft control collect`: data sets like D4RL's, for those who cannot download them.
 
-use std::path::{Path, PathBuf};
+mod learner;
+mod sets;
 
-use iwsft_control::{
-    Actions, ControlError, Environment, GaussianPolicy, Generator, Step, SwingUp, make, rollout,
-};
-use iwsft_data::episodes::{End, Episode, Episodes, write_d4rl};
-use iwsft_engine::Tensor;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use iwsft_control::{MUJOCO_VERSION, make, sac};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use self::learner::{Learner, Outcome};
+use crate::interrupt;
 use crate::mistake::Mistake;
-use crate::progress::{Progress, say};
-use crate::table::print_json;
+use crate::progress::say;
+use crate::table::{Table, print_json};
 
-/// Episodes acted out side by side.
-const TOGETHER: usize = 64;
-
-/// Record episodes of a written rule, of chance, or of a policy, with noise.
+/// Learn to act by SAC, and keep what a beginner, a learner and an expert do.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  iwsft control collect pendulum.hdf5
-  iwsft control collect hopper.hdf5 --environment Hopper-v4 --policy runs/bc/seed-0/model --noise 0.3
+  iwsft control collect data/hopper --environment Hopper-v4
+  iwsft control collect data/pendulum --environment Pendulum-v1 --steps 20000 --set-steps 20000
 
-In each episode a share of the actions, between 0 and --noise and drawn anew for
-each episode, is replaced by random ones: so there are good and bad episodes.
+Writes into the folder, in the layout and the sense of D4RL:
+  random.hdf5         actions of chance
+  medium-replay.hdf5  everything that was done until the policy was medium
+  medium.hdf5         a policy a third of the way from chance to the expert
+  expert.hdf5         the best policy that was found
+  medium-expert.hdf5  the steps of the last two
 
-`energy` is a rule that swings up Pendulum-v1 by pumping energy and holds it at
-the top. Nothing has learnt it: it stands for a robot's controller.")]
+Ctrl-C saves at the end of the episode; the same command goes on from there.")]
 pub(crate) struct Args {
-    /// The file to write, in the layout of D4RL.
-    out: PathBuf,
+    /// The folder to write.
+    folder: PathBuf,
     /// Where to act.
     #[arg(long, default_value = "Pendulum-v1", value_name = "NAME")]
     environment: String,
-    /// `energy`, `random`, or the folder of a policy.
-    #[arg(long, default_value = "energy", value_name = "POLICY")]
-    policy: String,
-    /// Episodes to record.
-    #[arg(long, default_value_t = 500, value_name = "N",
-          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Steps in the environment while it learns; as many gradient steps.
+    #[arg(long, default_value_t = 1_000_000, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    steps: u64,
+    /// Steps of random actions before it begins to learn.
+    #[arg(long, default_value_t = 5_000, value_name = "N")]
+    random_steps: u64,
+    /// Steps of each set that is recorded from one policy.
+    #[arg(long, default_value_t = 1_000_000, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    set_steps: u64,
+    /// Steps between evaluations; the policy of each is kept.
+    #[arg(long, default_value_t = 10_000, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    evaluate_every: u64,
+    /// Episodes of an evaluation.
+    #[arg(long, default_value_t = 10, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(2..=10_000))]
     episodes: u32,
-    /// The largest share of random actions, from 0 to 1.
-    #[arg(long, default_value_t = 1.0, value_name = "SHARE")]
-    noise: f64,
-    /// Decides where episodes begin and what is random.
+    /// Transitions of a gradient step.
+    #[arg(long, default_value_t = 256, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    batch_size: u32,
+    /// Decides everything that is random.
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Print what was recorded as a line of JSON.
+    /// Print what was collected as a line of JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Who acts.
-enum Actor {
-    Random,
-    Rule(SwingUp),
-    Policy(Box<GaussianPolicy>, Tensor),
-}
-
-impl Actor {
-    fn of(name: &str, environment: &Environment) -> anyhow::Result<Self> {
-        match name {
-            "random" => Ok(Self::Random),
-            "energy" => Ok(Self::Rule(SwingUp::of(environment)?)),
-            folder if Path::new(folder).is_dir() => {
-                let (policy, parameters) = GaussianPolicy::open(Path::new(folder))?;
-                let config = policy.config();
-                let spec = environment.spec();
-                let found = [config.observation_size(), config.action_size()];
-                let expected = [spec.observation_size(), spec.action_size()];
-                if found != expected {
-                    return Err(Mistake::new(format!(
-                        "{folder}: the policy's observations and actions have {} and {} numbers, those of {} have {} and {}",
-                        found[0], found[1], spec.name, expected[0], expected[1]
-                    ))
-                    .into());
-                }
-                Ok(Self::Policy(Box::new(policy), parameters))
-            }
-            _ => Err(Mistake::new(format!(
-                "--policy {name}: expected energy, random, or the folder of a policy"
-            ))
-            .into()),
-        }
-    }
-
-    /// Writes actions `[m, a]` for observations `[m, o]`.
-    fn act(&mut self, observations: &[f32], actions: &mut [f32]) {
-        match self {
-            Self::Random => {}
-            Self::Rule(rule) => {
-                let (rows, _) = observations.as_chunks::<3>();
-                for (action, row) in actions.iter_mut().zip(rows) {
-                    *action = rule.act(*row);
-                }
-            }
-            Self::Policy(policy, parameters) => policy.act(parameters, observations, actions),
-        }
-    }
-
-    /// The share of random actions that a draw from 0 to `noise` leads to.
-    fn share(&self, drawn: f64) -> f64 {
-        match self {
-            Self::Random => 1.0,
-            _ => drawn,
-        }
-    }
-}
-
-/// One episode while it is recorded.
-#[derive(Default)]
-struct Recording {
-    observations: Vec<f32>,
-    actions: Vec<f32>,
-    rewards: Vec<f32>,
-    next_observations: Vec<f32>,
-    terminated: bool,
-}
-
-impl Recording {
-    fn add(&mut self, before: &[f32], action: &[f32], step: Step, behind: &[f32]) {
-        self.observations.extend_from_slice(before);
-        self.actions.extend_from_slice(action);
-        self.rewards.push(step.reward as f32);
-        self.next_observations.extend_from_slice(behind);
-        self.terminated |= step.terminated;
-    }
-
-    fn as_episode(&self) -> Episode<'_> {
-        Episode {
-            observations: &self.observations,
-            actions: &self.actions,
-            rewards: &self.rewards,
-            next_observations: &self.next_observations,
-            end: if self.terminated {
-                End::Terminal
-            } else {
-                End::Timeout
-            },
-        }
-    }
+/// What decides a collection; a folder goes on only with the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    environment: String,
+    /// Of the library that was used; none where the environment needs none.
+    mujoco: Option<String>,
+    random_steps: u64,
+    evaluate_every: u64,
+    episodes: u32,
+    seed: u64,
+    sac: sac::Settings,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    if !(0.0..=1.0).contains(&args.noise) {
-        let message = format!("--noise {}: expected 0 to 1", args.noise);
-        return Err(Mistake::new(message).into());
-    }
-    let first = make(&args.environment)?;
-    let spec = first.spec().clone();
-    super::episodes::require_continuous(&spec)?;
-    let mut actor = Actor::of(&args.policy, &first)?;
-    let Actions::Continuous(bounds) = &spec.actions else {
-        return Ok(());
+    let environment = make(&args.environment)?;
+    super::episodes::require_continuous(environment.spec())?;
+    let settings = Settings {
+        environment: environment.spec().name.to_owned(),
+        mujoco: super::mujoco_version(environment.spec()),
+        random_steps: args.random_steps,
+        evaluate_every: args.evaluate_every,
+        episodes: args.episodes,
+        seed: args.seed,
+        sac: sac::Settings {
+            batch_size: args.batch_size as usize,
+            ..sac::Settings::default()
+        },
     };
-    let mut random = Generator::new(args.seed);
-    let (a, count) = (spec.action_size(), args.episodes as usize);
-    let mut environments = (0..TOGETHER.min(count))
-        .map(|_| make(spec.name))
-        .collect::<Result<Vec<_>, ControlError>>()?;
-    let mut recorded = Episodes::new(spec.observation_size(), a);
-    let mut progress = Progress::new("recording", count as u64);
-    while recorded.len() < count {
-        let some = environments.len().min(count - recorded.len());
-        let shares: Vec<f64> = (0..some)
-            .map(|_| actor.share(random.uniform(0.0, args.noise)))
-            .collect();
-        let mut recordings: Vec<Recording> = (0..some).map(|_| Recording::default()).collect();
-        rollout::<ControlError>(
-            &mut environments[..some],
-            args.seed.wrapping_add(recorded.len() as u64),
-            |observations, running, actions| {
-                actor.act(observations, actions);
-                for (action, &index) in actions.chunks_exact_mut(a).zip(running) {
-                    if random.unit() < shares[index] {
-                        let bounds = bounds.low.iter().zip(&bounds.high);
-                        for (x, (&low, &high)) in action.iter_mut().zip(bounds) {
-                            *x = random.uniform(low.into(), high.into()) as f32;
-                        }
-                    }
-                }
-                Ok(())
-            },
-            |index, before, action, step, behind| {
-                recordings[index].add(before, action, step, behind);
-            },
-        )?;
-        for recording in &recordings {
-            recorded.push(recording.as_episode());
-        }
-        progress.at(recorded.len() as u64, String::new);
+    if let Some(version) = &settings.mujoco
+        && version != MUJOCO_VERSION
+    {
+        say(&format!(
+            "note: MuJoCo {version}; results of this project are made with {MUJOCO_VERSION}"
+        ));
     }
-    progress.finish();
-    write_d4rl(&args.out, &recorded)?;
-    let returns = recorded.returns();
-    let mean = returns.iter().sum::<f64>() / returns.len() as f64;
-    let [low, high] = [f64::min as fn(f64, f64) -> f64, f64::max]
-        .map(|of| returns.iter().copied().reduce(of).unwrap_or(mean));
+    std::fs::create_dir_all(&args.folder).with_context(|| args.folder.display().to_string())?;
+    let stop = interrupt::flag(
+        "stopping at the end of this episode; press Ctrl-C again to stop at once and lose what is not saved",
+    )?;
+    let mut learner = Learner::open(&args.folder, settings, environment)?;
+    if let Outcome::Stopped = learner.run(args.steps, stop)? {
+        say("the same command goes on from here");
+        std::process::exit(interrupt::STATUS);
+    }
+    let tiers = learner.tiers()?;
+    let Some(sets) = sets::write_all(&args.folder, &mut learner, &tiers, args.set_steps, stop)?
+    else {
+        say("the same command goes on from here");
+        std::process::exit(interrupt::STATUS);
+    };
+    let summary = json!({
+        "folder": args.folder.display().to_string(),
+        "environment": args.environment,
+        "mujoco": learner.settings().mujoco,
+        "learned_steps": learner.steps(),
+        "medium": tiers.medium, "expert": tiers.expert,
+        "evaluations": learner.evaluations(),
+        "sets": sets,
+    });
+    let path = args.folder.join("collection.json");
+    iwsft_files::write_atomically(&path, &serde_json::to_vec_pretty(&summary)?)
+        .with_context(|| path.display().to_string())?;
     if args.json {
-        return print_json(&json!({
-            "file": args.out.display().to_string(), "environment": spec.name, "episodes": recorded.len(),
-            "steps": recorded.step_count(), "return_mean": mean,
-            "return_min": low, "return_max": high,
-        }));
+        return print_json(&summary);
     }
-    say(&format!(
-        "{}: {} episodes of {}, {} steps, returns from {low:.1} to {high:.1}, mean {mean:.1}",
-        args.out.display(),
-        recorded.len(),
-        spec.name,
-        recorded.step_count(),
-    ));
-    Ok(())
+    let mut table = Table::new(["set", "steps", "episodes", "mean return", "score"]);
+    for set in &sets {
+        let score = set.figure.score.map(|score| format!("{score:.1}"));
+        table.row([
+            set.name.to_owned(),
+            set.steps.to_string(),
+            set.episodes.to_string(),
+            format!("{:.1}", set.figure.mean_return),
+            score.unwrap_or("-".into()),
+        ]);
+    }
+    table.print()
+}
+
+/// A refusal to mix two collections.
+fn other_settings(folder: &std::path::Path) -> anyhow::Error {
+    Mistake::new(format!(
+        "{}: the folder holds a collection with other settings; choose another folder, or the settings in its state.json",
+        folder.display()
+    ))
+    .into()
 }

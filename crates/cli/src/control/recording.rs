@@ -1,0 +1,38 @@
+//! An episode while it is acted out.
+
+use iwsft_control::Step;
+use iwsft_data::episodes::{End, Episode};
+
+/// What happened so far.
+#[derive(Default)]
+pub(super) struct Recording {
+    observations: Vec<f32>,
+    actions: Vec<f32>,
+    rewards: Vec<f32>,
+    next_observations: Vec<f32>,
+    terminated: bool,
+}
+
+impl Recording {
+    pub(super) fn add(&mut self, before: &[f32], action: &[f32], step: Step, behind: &[f32]) {
+        self.observations.extend_from_slice(before);
+        self.actions.extend_from_slice(action);
+        self.rewards.push(step.reward as f32);
+        self.next_observations.extend_from_slice(behind);
+        self.terminated |= step.terminated;
+    }
+
+    pub(super) fn as_episode(&self) -> Episode<'_> {
+        Episode {
+            observations: &self.observations,
+            actions: &self.actions,
+            rewards: &self.rewards,
+            next_observations: &self.next_observations,
+            end: if self.terminated {
+                End::Terminal
+            } else {
+                End::Timeout
+            },
+        }
+    }
+}
