@@ -1,6 +1,8 @@
 //! `iwsft control`: policies that act, their data and their environments.
 
+mod baseline;
 mod collect;
+mod conclusion;
 mod doctor;
 mod environments;
 mod episodes;
@@ -10,6 +12,8 @@ mod recipe;
 mod record;
 mod recording;
 mod seed;
+mod standing;
+mod summary;
 mod train;
 
 /// Policies that act: record data, train, evaluate; and their environments.

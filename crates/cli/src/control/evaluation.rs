@@ -104,6 +104,16 @@ impl Evaluator<GaussianPolicy> for TrainingRollouts<'_> {
         _: &GaussianPolicy,
         parameters: &Tensor,
     ) -> Result<Option<Map<String, Value>>, SourceError> {
+        self.measure(parameters)
+    }
+}
+
+impl TrainingRollouts<'_> {
+    /// The record of an evaluation; `None` if it was asked to stop.
+    pub(super) fn measure(
+        &mut self,
+        parameters: &Tensor,
+    ) -> Result<Option<Map<String, Value>>, SourceError> {
         let Some(returns) = self.rollouts.returns(parameters, self.seed, self.stop)? else {
             return Ok(None);
         };
@@ -130,4 +140,16 @@ impl Evaluator<GaussianPolicy> for TrainingRollouts<'_> {
         record.insert("metrics".into(), metrics.into());
         Ok(Some(record))
     }
+}
+
+/// An evaluation for people.
+pub(super) fn in_words(seed: u64, step: u64, found: &Map<String, Value>) -> String {
+    let metrics = found.get("metrics").unwrap_or(&Value::Null);
+    let value = |index: usize| metrics[index]["value"].as_f64();
+    let mean = value(0).unwrap_or(f64::NAN);
+    let score = value(1).map(|score| format!(", score {score:.1}"));
+    format!(
+        "seed {seed} step {step}: return {mean:.1}{}",
+        score.unwrap_or_default()
+    )
 }

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use iwsft_control::baseline::Baseline;
 use iwsft_data::episodes::{EpisodeColumns, ReturnQuality, Tail};
-use iwsft_objective::ObjectiveSpec;
+use iwsft_objective::{Objective, ObjectiveSpec};
 use iwsft_train::TrainConfig;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -30,7 +31,12 @@ pub(super) struct ControlRecipe {
         skip_serializing_if = "Option::is_none"
     )]
     pub(super) behaviour_cloning: Option<TrainConfig>,
-    pub(super) objective: ObjectiveSpec,
+    /// What is trained by weighted log-likelihood; a recipe has this or a baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) objective: Option<ObjectiveSpec>,
+    /// The algorithm to compare with, instead of an objective.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) baseline: Option<Baseline>,
     #[serde(default = "fine_tuning_defaults", deserialize_with = "fine_tuning")]
     pub(super) train: TrainConfig,
     pub(super) environment: EnvironmentSection,
@@ -63,7 +69,7 @@ pub(super) struct EpisodeSection {
 }
 
 /// `[policy]`: the network.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PolicySection {
     /// Widths of its hidden layers.
@@ -91,9 +97,9 @@ impl Default for PolicySection {
 #[serde(deny_unknown_fields)]
 pub(super) struct EnvironmentSection {
     pub(super) name: String,
-    /// Steps between evaluations.
-    #[serde(default = "every")]
-    pub(super) every: u64,
+    /// Steps between evaluations; see [`ControlRecipe::evaluate_every`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    every: Option<u64>,
     /// Episodes of an evaluation while it trains.
     #[serde(default = "episodes")]
     pub(super) episodes: usize,
@@ -111,10 +117,6 @@ fn one() -> u64 {
 
 fn unscaled() -> f32 {
     1.0
-}
-
-fn every() -> u64 {
-    500
 }
 
 fn episodes() -> usize {
@@ -216,11 +218,61 @@ impl ControlRecipe {
 
     fn validate(&self) -> anyhow::Result<()> {
         let refuse = |message: &str| Err(Mistake::new(message).into());
+        match (&self.objective, &self.baseline) {
+            (Some(objective), None) => self.validate_objective(&objective.resolve()?)?,
+            (None, Some(_)) => self.validate_baseline()?,
+            _ => {
+                return refuse(
+                    "a recipe has either [objective] or [baseline]; see docs/guide/control.md",
+                );
+            }
+        }
+        if !(self.data.action_scale.is_finite() && self.data.action_scale != 0.0) {
+            return refuse("`data.action_scale` must be a finite number other than 0");
+        }
+        let environment = &self.environment;
+        if self.seeds == 0 || environment.every == Some(0) {
+            return refuse("`seeds` and `environment.every` must be 1 or more");
+        }
+        if !(2..=100_000).contains(&environment.episodes)
+            || !(2..=100_000).contains(&environment.final_episodes)
+        {
+            return refuse(
+                "`environment.episodes` and `environment.final_episodes` must be from 2, for an \
+                 interval, to 100000",
+            );
+        }
+        Ok(())
+    }
+
+    /// A baseline has its own steps, widths and rates; those of others are not for it.
+    fn validate_baseline(&self) -> anyhow::Result<()> {
+        let others = TrainConfig {
+            seed: fine_tuning_defaults().seed,
+            ..self.train.clone()
+        };
+        let given = [
+            ("[policy]", self.policy != PolicySection::default()),
+            ("[behaviour_cloning]", self.behaviour_cloning.is_some()),
+            ("[train]", others != fine_tuning_defaults()),
+            ("`data.quality`", self.data.quality.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((what, _)) => Err(Mistake::new(format!(
+                "{what} has no effect on a [baseline], whose settings are its own; remove it \
+                 (of [train], `seed` may stay)"
+            ))
+            .into()),
+            None => Ok(()),
+        }
+    }
+
+    fn validate_objective(&self, objective: &Objective) -> anyhow::Result<()> {
+        let refuse = |message: &str| Err(Mistake::new(message).into());
         self.train.validate()?;
         if let Some(section) = &self.behaviour_cloning {
             section.validate()?;
         }
-        let objective = self.objective.resolve()?;
         let starts = self.behaviour_cloning.is_some() || self.policy.start.is_some();
         if self.behaviour_cloning.is_some() && self.policy.start.is_some() {
             return refuse(
@@ -239,26 +291,34 @@ impl ControlRecipe {
                  set `objective.quality` to \"resample\" or \"weight\"",
             );
         }
-        if !(self.data.action_scale.is_finite() && self.data.action_scale != 0.0) {
-            return refuse("`data.action_scale` must be a finite number other than 0");
-        }
-        let environment = &self.environment;
-        if self.seeds == 0 || environment.every == 0 {
-            return refuse("`seeds` and `environment.every` must be 1 or more");
-        }
-        if !(2..=100_000).contains(&environment.episodes)
-            || !(2..=100_000).contains(&environment.final_episodes)
-        {
-            return refuse(
-                "`environment.episodes` and `environment.final_episodes` must be from 2, for an \
-                 interval, to 100000",
-            );
-        }
         Ok(())
     }
 
     pub(super) fn to_toml(&self) -> anyhow::Result<String> {
         Ok(toml::to_string(self)?)
+    }
+
+    /// The objective or the baseline, in a word.
+    pub(super) fn method(&self) -> String {
+        if let Some(baseline) = &self.baseline {
+            return baseline.name().to_owned();
+        }
+        let objective = self.objective.clone().unwrap_or_default();
+        let Ok(resolved) = objective.resolve() else {
+            return String::new();
+        };
+        let quality = match resolved.quality {
+            iwsft_objective::Quality::Off => "",
+            _ => "(q)",
+        };
+        format!("{}{quality}", resolved.method.name())
+    }
+
+    /// Steps between evaluations: by default 500, as the authors have it, and 5000 for
+    /// a baseline, whose steps are far smaller and more.
+    pub(super) fn evaluate_every(&self) -> u64 {
+        let default = if self.baseline.is_some() { 5000 } else { 500 };
+        self.environment.every.unwrap_or(default)
     }
 
     /// Moves the run to another folder.

@@ -1,26 +1,22 @@
 //! One seed of `iwsft control train`: behaviour cloning, training, evaluation.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::Context;
 use iwsft_control::{GaussianConfig, GaussianFiles, GaussianPolicy};
 use iwsft_data::Mixture;
 use iwsft_engine::Tensor;
-use iwsft_eval::statistics::Estimate;
 use iwsft_objective::{Objective, Preset};
 use iwsft_train::{
     EvaluationMetrics, Job, Observer, Outcome, PolicyFiles, RunFolder, SourceError, StepMetrics,
     TrainConfig, Training, Trajectories, score,
 };
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::conclusion::{Conclusion, SeedResult, best_logged};
 use super::episodes::EpisodeTrajectories;
-use super::evaluation::{Figure, Rollouts, TrainingRollouts};
+use super::evaluation::{Rollouts, TrainingRollouts, in_words};
 use super::recipe::ControlRecipe;
 use crate::mistake::Mistake;
 use crate::progress::Progress;
@@ -44,16 +40,20 @@ pub(super) struct SharedProgress {
     pub(super) done: u64,
 }
 
-/// What a seed comes to; `seed-N/results.json`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct SeedResult {
-    pub(super) seed: u64,
-    /// The policy that training started from, where it had learnt something.
-    pub(super) start: Option<Figure>,
-    pub(super) last: Figure,
-    pub(super) best: Figure,
-    /// Steps behind which the best policy was found.
-    pub(super) best_step: u64,
+impl SharedProgress {
+    /// Of `steps` steps for each seed.
+    pub(super) fn of(recipe: &ControlRecipe, steps: u64) -> Mutex<Self> {
+        Mutex::new(Self {
+            bar: Progress::new("training", recipe.seeds.saturating_mul(steps)),
+            done: 0,
+        })
+    }
+
+    pub(super) fn finish(progress: &Mutex<Self>) {
+        if let Ok(progress) = progress.lock() {
+            progress.bar.finish();
+        }
+    }
 }
 
 /// Checkpoints of a Gaussian policy.
@@ -111,18 +111,7 @@ impl Observer for SeedObserver<'_> {
     }
 
     fn on_evaluation(&mut self, metrics: &EvaluationMetrics) {
-        let found = &metrics.found["metrics"];
-        let value = |index: usize| found[index]["value"].as_f64();
-        let mut told = format!(
-            "seed {} step {}: return {:.1}",
-            self.seed,
-            metrics.step,
-            value(0).unwrap_or(f64::NAN)
-        );
-        if let Some(score) = value(1) {
-            told += &format!(", score {score:.1}");
-        }
-        self.on_message(&told);
+        self.on_message(&in_words(self.seed, metrics.step, &metrics.found));
     }
 
     fn on_message(&mut self, message: &str) {
@@ -134,10 +123,8 @@ impl Shared<'_> {
     /// Trains one seed, or goes on with it; `None` if it was asked to stop.
     pub(super) fn train(&self, seed: u64) -> anyhow::Result<Option<SeedResult>> {
         let folder = self.recipe.run_folder().join(format!("seed-{seed}"));
-        let finished = folder.join("results.json");
-        if let Ok(text) = fs::read(&finished) {
-            let result = serde_json::from_slice(&text);
-            return result.with_context(|| finished.display().to_string());
+        if let Some(result) = SeedResult::read(&folder)? {
+            return Ok(Some(result));
         }
         let mut policy = GaussianPolicy::new(self.config.clone())?;
         let files = Checkpointed(GaussianFiles::of(&policy));
@@ -150,38 +137,16 @@ impl Shared<'_> {
         };
         files.0.save(&folder.join("model"), &last)?;
 
-        // Where Ctrl-C broke off every evaluation, no better one is known.
-        let (best_step, best) = match best_logged(&folder.join("training/metrics.jsonl")) {
-            Some((step, _)) => (step, files.0.load(&folder.join("best"))?),
-            None => (
-                self.recipe.train.plan(self.chosen.len()).total_steps,
-                copy(&last),
-            ),
-        };
-        let environment = &self.recipe.environment;
-        let mut rollouts = Rollouts::new(policy, &environment.name, environment.final_episodes)?;
-        // Other episodes than the best policy was chosen by.
-        let from = environment.seed.wrapping_add(environment.episodes as u64);
-        let mut measure = |parameters: &Tensor| -> anyhow::Result<Option<Figure>> {
-            let returns = rollouts.returns(parameters, from, self.stop)?;
-            let mean = returns.as_deref().and_then(Estimate::over_seeds);
-            Ok(mean.map(|mean| Figure::of(&environment.name, mean.value)))
-        };
-        let (Some(at_start), Some(at_last), Some(at_best)) =
-            (measure(&start)?, measure(&last)?, measure(&best)?)
-        else {
-            return Ok(None);
-        };
-        let result = SeedResult {
+        Conclusion {
+            recipe: self.recipe,
             seed,
-            start: has_learnt.then_some(at_start),
-            last: at_last,
-            best: at_best,
-            best_step,
-        };
-        iwsft_files::write_atomically(&finished, &serde_json::to_vec_pretty(&result)?)
-            .with_context(|| finished.display().to_string())?;
-        Ok(Some(result))
+            folder: &folder,
+            files: &files.0,
+            log: &folder.join("training/metrics.jsonl"),
+            steps: self.recipe.train.plan(self.chosen.len()).total_steps,
+            stop: self.stop,
+        }
+        .measure(policy, has_learnt.then_some(&start), &last)
     }
 
     /// The parameters to start from, and whether they have learnt anything yet.
@@ -275,7 +240,7 @@ impl Shared<'_> {
         evaluator.is_start = training.step() == 0;
         // The log ends where the run stands.
         evaluator.best = best_logged(&log).map(|(_, value)| value);
-        training.evaluate_every(environment.every, &mut evaluator);
+        training.evaluate_every(self.recipe.evaluate_every(), &mut evaluator);
         let mut observer = self.observer(seed, "training");
         match training.run(&mut observer, self.stop)? {
             Outcome::Stopped { .. } => Ok(None),
@@ -331,20 +296,4 @@ fn folder_of(path: &Path) -> Result<RunFolder, iwsft_train::TrainError> {
         true => RunFolder::open(path),
         false => RunFolder::create(path),
     }
-}
-
-/// Step and return of the best evaluation in a log, the start left out.
-fn best_logged(log: &Path) -> Option<(u64, f64)> {
-    let text = fs::read_to_string(log).ok()?;
-    let lines = text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let evaluations = lines
-        .filter(|line| line["kind"] == "eval")
-        .filter_map(|line| {
-            let step = line["step"].as_u64().filter(|&step| step > 0)?;
-            Some((step, line["metrics"][0]["value"].as_f64()?))
-        });
-    // Of equal ones the first, as the evaluator has it.
-    evaluations.reduce(|best, each| if each.1 > best.1 { each } else { best })
 }

@@ -7,22 +7,23 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use anyhow::Context;
+use iwsft_control::baseline::Baseline;
 use iwsft_control::{Actions, Bounds, GaussianConfig, GaussianPolicy, Spec, make};
 use iwsft_data::episodes::{Episodes, Normaliser};
 use iwsft_engine::Policy;
-use iwsft_eval::statistics::Estimate;
 use iwsft_objective::Preset;
 use iwsft_train::{TrainConfig, Trajectories};
-use serde_json::{Map, Value, json};
 
+use super::baseline::{self, BaselineRun};
+use super::conclusion::SeedResult;
 use super::episodes::{self, EpisodeTrajectories};
-use super::evaluation::Figure;
 use super::recipe::ControlRecipe;
-use super::seed::{SeedResult, Shared, SharedProgress, open_start};
+use super::seed::{Shared, SharedProgress, open_start};
+use super::summary::{print, summarise};
 use crate::interrupt;
 use crate::mistake::Mistake;
-use crate::progress::{Progress, say};
-use crate::table::{Table, print_json};
+use crate::progress::say;
+use crate::table::print_json;
 
 /// Train policies on recorded episodes as a recipe says, and evaluate them.
 #[derive(Debug, clap::Args)]
@@ -72,51 +73,20 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let spec = make(&recipe.environment.name)?.spec().clone();
     let episodes = episodes::read(&recipe.data, &spec)?;
     let chosen = episodes::choose(&recipe.data, &episodes)?;
-    let objective = recipe.objective.resolve()?;
     let config = policy_config(&recipe, &spec, &episodes)?;
     let policy = GaussianPolicy::new(config.clone())
         .map_err(|error| Mistake::new(format!("[policy] of {}: {error}", args.recipe.display())))?;
     say(&decisions(&recipe, &policy, &episodes, &chosen));
-    let cloning = Preset::Sft.spec().resolve()?;
-    let everything = (0..episodes.len()).collect();
-    let all = EpisodeTrajectories::new(&recipe.data, &episodes, everything, &cloning)?;
-    let chosen = EpisodeTrajectories::new(&recipe.data, &episodes, chosen, &objective)?;
-    if let Some(start) = &recipe.policy.start {
-        for index in 0..recipe.seeds {
-            open_start(start, recipe.train.seed.wrapping_add(index), &config)?;
-        }
-    }
-    fs::create_dir_all(&run).with_context(|| run.display().to_string())?;
-    let kept = run.join("recipe.toml");
-    if !kept.exists() {
-        iwsft_files::write_atomically(&kept, recipe.to_toml()?.as_bytes())
-            .with_context(|| kept.display().to_string())?;
-    }
-
-    let stop = interrupt::flag(
-        "stopping after this step; press Ctrl-C again to stop at once and lose what is not saved",
-    )?;
-    let steps =
-        |config: &TrainConfig, data: &EpisodeTrajectories<'_>| config.plan(data.len()).total_steps;
-    let cloning_steps = recipe.behaviour_cloning.as_ref();
-    let total =
-        steps(&recipe.train, &chosen) + cloning_steps.map_or(0, |section| steps(section, &all));
-    let shared = Shared {
+    let job = Job {
         recipe: &recipe,
         config,
-        objective,
+        episodes: &episodes,
         chosen,
-        all,
-        stop,
-        progress: Mutex::new(SharedProgress {
-            bar: Progress::new("training", recipe.seeds.saturating_mul(total)),
-            done: 0,
-        }),
     };
-    let results = train_all(&shared, stop)?;
-    if let Ok(progress) = shared.progress.lock() {
-        progress.bar.finish();
-    }
+    let results = match &recipe.baseline {
+        Some(baseline) => job.compare(baseline)?,
+        None => job.train()?,
+    };
     let Some(results) = results else {
         say(&format!(
             "resume with: iwsft control train {} --resume",
@@ -124,7 +94,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         ));
         std::process::exit(interrupt::STATUS);
     };
-    let summary = summary(&recipe, &results);
+    let summary = summarise(&recipe, &results);
     let path = run.join("results.json");
     iwsft_files::write_atomically(&path, &serde_json::to_vec_pretty(&summary)?)
         .with_context(|| path.display().to_string())?;
@@ -134,10 +104,97 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     print(&summary)
 }
 
+/// A recipe and what it is about.
+struct Job<'a> {
+    recipe: &'a ControlRecipe,
+    config: GaussianConfig,
+    episodes: &'a Episodes,
+    chosen: Vec<usize>,
+}
+
+impl Job<'_> {
+    /// Trains by the recipe's objective; `None` if it was asked to stop.
+    fn train(self) -> anyhow::Result<Option<Vec<SeedResult>>> {
+        let recipe = self.recipe;
+        let objective = recipe.objective.clone().unwrap_or_default().resolve()?;
+        let cloning = Preset::Sft.spec().resolve()?;
+        let everything = (0..self.episodes.len()).collect();
+        let all = EpisodeTrajectories::new(&recipe.data, self.episodes, everything, &cloning)?;
+        let chosen =
+            EpisodeTrajectories::new(&recipe.data, self.episodes, self.chosen, &objective)?;
+        if let Some(start) = &recipe.policy.start {
+            for index in 0..recipe.seeds {
+                open_start(start, recipe.train.seed.wrapping_add(index), &self.config)?;
+            }
+        }
+        let stop = begin(recipe)?;
+        let steps = |config: &TrainConfig, data: &EpisodeTrajectories<'_>| {
+            config.plan(data.len()).total_steps
+        };
+        let cloning_steps = recipe.behaviour_cloning.as_ref();
+        let total =
+            steps(&recipe.train, &chosen) + cloning_steps.map_or(0, |section| steps(section, &all));
+        let shared = Shared {
+            recipe,
+            config: self.config,
+            objective,
+            chosen,
+            all,
+            stop,
+            progress: SharedProgress::of(recipe, total),
+        };
+        let results = train_all(recipe, stop, |seed| shared.train(seed));
+        SharedProgress::finish(&shared.progress);
+        results
+    }
+
+    /// Trains the recipe's baseline; `None` if it was asked to stop.
+    fn compare(self, baseline: &Baseline) -> anyhow::Result<Option<Vec<SeedResult>>> {
+        let recipe = self.recipe;
+        let episodes = self.episodes.select(&self.chosen);
+        let scale = recipe.data.action_scale;
+        let transitions = baseline::transitions(baseline, &self.config, &episodes, scale)?;
+        let sizes = [self.config.observation_size(), self.config.action_size()];
+        baseline
+            .begin(sizes, 0)
+            .map_err(|error| Mistake::new(format!("[baseline]: {error}")))?;
+        let stop = begin(recipe)?;
+        let run = BaselineRun {
+            recipe,
+            baseline,
+            config: self.config,
+            transitions,
+            stop,
+            progress: SharedProgress::of(recipe, baseline.steps()),
+        };
+        let results = train_all(recipe, stop, |seed| run.train(seed));
+        SharedProgress::finish(&run.progress);
+        results
+    }
+}
+
+/// Makes the folder of the run, and a flag that Ctrl-C sets.
+fn begin(recipe: &ControlRecipe) -> anyhow::Result<&'static AtomicBool> {
+    let run = recipe.run_folder();
+    fs::create_dir_all(run).with_context(|| run.display().to_string())?;
+    let kept = run.join("recipe.toml");
+    if !kept.exists() {
+        iwsft_files::write_atomically(&kept, recipe.to_toml()?.as_bytes())
+            .with_context(|| kept.display().to_string())?;
+    }
+    interrupt::flag(
+        "stopping after this step; press Ctrl-C again to stop at once and lose what is not saved",
+    )
+}
+
 /// Trains all seeds, as many at a time as there are threads; `None` if they were
 /// asked to stop.
-fn train_all(shared: &Shared<'_>, stop: &AtomicBool) -> anyhow::Result<Option<Vec<SeedResult>>> {
-    let (first, seeds) = (shared.recipe.train.seed, shared.recipe.seeds);
+fn train_all(
+    recipe: &ControlRecipe,
+    stop: &AtomicBool,
+    train: impl Fn(u64) -> anyhow::Result<Option<SeedResult>> + Sync,
+) -> anyhow::Result<Option<Vec<SeedResult>>> {
+    let (first, seeds) = (recipe.train.seed, recipe.seeds);
     let next = AtomicU64::new(0);
     let outcomes = Mutex::new(Vec::new());
     let work = || {
@@ -146,8 +203,8 @@ fn train_all(shared: &Shared<'_>, stop: &AtomicBool) -> anyhow::Result<Option<Ve
             if index >= seeds {
                 return;
             }
-            let outcome = one_thread()
-                .and_then(|pool| pool.install(|| shared.train(first.wrapping_add(index))));
+            let outcome =
+                one_thread().and_then(|pool| pool.install(|| train(first.wrapping_add(index))));
             if outcome.is_err() {
                 // The others save what they have.
                 stop.store(true, Ordering::Relaxed);
@@ -188,7 +245,10 @@ fn policy_config(
         Actions::Discrete(_) => Bounds::none(0),
     };
     let o = episodes.observation_size();
-    let (mean, deviation) = match recipe.policy.normalise {
+    let baseline = recipe.baseline.as_ref();
+    let normalise = baseline.map_or(recipe.policy.normalise, Baseline::normalises);
+    let hidden = baseline.map_or(&recipe.policy.hidden[..], Baseline::hidden);
+    let (mean, deviation) = match normalise {
         true => {
             let found = Normaliser::of(episodes);
             (found.mean, found.deviation)
@@ -196,7 +256,7 @@ fn policy_config(
         false => (vec![0.0; o], vec![1.0; o]),
     };
     Ok(GaussianConfig {
-        hidden: recipe.policy.hidden.clone(),
+        hidden: hidden.to_vec(),
         observation_mean: mean,
         observation_deviation: deviation,
         action_low: bounds.low,
@@ -253,59 +313,4 @@ fn decisions(
         );
     }
     told
-}
-
-/// Means over seeds, and each seed.
-fn summary(recipe: &ControlRecipe, results: &[SeedResult]) -> Value {
-    let figure = |of: &dyn Fn(&SeedResult) -> Option<Figure>| -> Value {
-        let figures: Option<Vec<Figure>> = results.iter().map(of).collect();
-        let Some(figures) = figures else {
-            return Value::Null;
-        };
-        let estimate = |values: Vec<f64>| {
-            let mean = values.iter().sum::<f64>() / values.len() as f64;
-            let interval = Estimate::over_seeds(&values).map(|found| found.interval);
-            json!({"value": mean, "interval": interval})
-        };
-        let mut fields = Map::new();
-        let returns = figures.iter().map(|figure| figure.mean_return).collect();
-        fields.insert("return".into(), estimate(returns));
-        let scores: Option<Vec<f64>> = figures.iter().map(|figure| figure.score).collect();
-        fields.insert("score".into(), scores.map_or(Value::Null, estimate));
-        fields.into()
-    };
-    json!({
-        "environment": recipe.environment.name,
-        "episodes": recipe.environment.final_episodes,
-        "run": recipe.run_folder().display().to_string(),
-        "start": figure(&|result| result.start),
-        "last": figure(&|result| Some(result.last)),
-        "best": figure(&|result| Some(result.best)),
-        "seeds": results,
-    })
-}
-
-fn print(summary: &Value) -> anyhow::Result<()> {
-    let mut table = Table::new(["policy", "return", "95% over seeds", "score", "95%"]);
-    let number = |value: &Value| value.as_f64().map(|value| format!("{value:.1}"));
-    let cells = |figure: &Value| {
-        let mean = number(&figure["value"]).unwrap_or("-".into());
-        let ends = [0, 1].map(|end| number(&figure["interval"][end]));
-        let interval = match ends {
-            [Some(low), Some(high)] => format!("{low} to {high}"),
-            _ => "-".into(),
-        };
-        [mean, interval]
-    };
-    for (key, name) in [("start", "start"), ("last", "LAST"), ("best", "BEST")] {
-        if !summary[key].is_null() {
-            let [mean, interval] = cells(&summary[key]["return"]);
-            let [score, score_interval] = cells(&summary[key]["score"]);
-            table.row([name.into(), mean, interval, score, score_interval]);
-        }
-    }
-    table.print()?;
-    let run = summary["run"].as_str().unwrap_or_default();
-    say(&format!("policies: {run}/seed-*/model"));
-    Ok(())
 }

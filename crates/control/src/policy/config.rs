@@ -77,7 +77,7 @@ impl GaussianConfig {
     }
 
     /// Observations `[n, o]` with the mean taken off, in deviations.
-    pub(super) fn normalise(&self, observations: &mut [f32]) {
+    pub fn normalise(&self, observations: &mut [f32]) {
         let scales = || {
             self.observation_mean
                 .iter()
@@ -91,7 +91,7 @@ impl GaussianConfig {
     }
 
     /// Actions `[n, a]` from the environment's units to those of the policy.
-    pub(super) fn scale_actions(&self, actions: &mut [f32]) {
+    pub fn scale_actions(&self, actions: &mut [f32]) {
         self.each_element(actions, |x, centre, half| (x - centre) / half);
     }
 

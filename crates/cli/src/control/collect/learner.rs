@@ -1,7 +1,5 @@
 //! SAC at work in an environment, in pieces: what was done so far lies in the
 //! folder, and the run goes on from the end of an episode bit for bit.
-//!
-//! `state.json` names the files that belong together; it is written last.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::Settings;
 use crate::control::evaluation::{Figure, Rollouts};
 use crate::control::recording::Recording;
+use crate::control::standing;
 use crate::mistake::Mistake;
 use crate::progress::Progress;
 
@@ -129,15 +128,6 @@ impl Learner {
         &self.record.evaluations
     }
 
-    /// Where the run's states lie.
-    fn state_path(&self) -> PathBuf {
-        self.folder.join("state.json")
-    }
-
-    fn learned_path(&self, steps: u64) -> PathBuf {
-        self.folder.join(format!("learned-{steps}.safetensors"))
-    }
-
     fn piece_path(&self, piece: u32) -> PathBuf {
         self.folder.join(format!("replay/{piece:04}.hdf5"))
     }
@@ -149,22 +139,13 @@ impl Learner {
 
     /// Reads the state of the folder, if there is one.
     fn go_on(&mut self) -> anyhow::Result<()> {
-        let path = self.state_path();
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error).with_context(|| path.display().to_string()),
+        let Some(record) = standing::read::<Record>(&self.folder)? else {
+            return Ok(());
         };
-        let record: Record = serde_json::from_slice(&text).map_err(|error| {
-            Mistake::new(format!(
-                "{}: {error}; not the state of a collection, choose another folder",
-                path.display()
-            ))
-        })?;
         if record.settings != self.record.settings {
             return Err(super::other_settings(&self.folder));
         }
-        load_learned(&self.learned_path(record.steps), self.sac.learned())?;
+        standing::load(&self.folder, record.steps, &mut self.sac)?;
         self.record = record;
         let everything = self.replay(u64::MAX)?;
         for index in 0..everything.len() {
@@ -324,25 +305,10 @@ impl Learner {
         }
         write_d4rl(&piece, &self.fresh)?;
         self.record.pieces += 1;
-        let learned = self.learned_path(self.record.steps);
-        save_learned(&learned, self.sac.learned())?;
-        let path = self.state_path();
-        iwsft_files::write_atomically(&path, &serde_json::to_vec_pretty(&self.record)?)
-            .with_context(|| path.display().to_string())?;
+        let record = &self.record;
+        standing::save(&self.folder, record.steps, &mut self.sac, record)?;
         let spec = self.environment.spec();
         self.fresh = Episodes::new(spec.observation_size(), spec.action_size());
-        // States that nothing names any more; one that stays behind does no harm.
-        if let Ok(entries) = fs::read_dir(&self.folder) {
-            for path in entries.flatten().map(|entry| entry.path()) {
-                let name = path.file_name().and_then(|name| name.to_str());
-                let is_old = name.is_some_and(|name| {
-                    name.starts_with("learned-") && name.ends_with(".safetensors")
-                });
-                if is_old && path != learned {
-                    let _ = fs::remove_file(path);
-                }
-            }
-        }
         Ok(())
     }
 
