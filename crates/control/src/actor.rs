@@ -291,3 +291,98 @@ fn log_slope(u: f32) -> f32 {
     let u = u.abs();
     2.0 * (std::f32::consts::LN_2 - u - (-2.0 * u).exp().ln_1p())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZES: Sizes<'static> = Sizes {
+        observation: 2,
+        action: 2,
+        hidden: &[7, 5],
+    };
+    const SEEN: [f32; 6] = [0.5, -1.0, 0.25, 0.75, -0.5, 1.0];
+
+    fn drawn(actor: &mut SquashedActor) -> (Vec<f32>, Vec<f32>) {
+        let (mut actions, mut log_probs) = (Vec::new(), Vec::new());
+        // The same noise each time.
+        actor.draw(&SEEN, &mut Generator::new(4), &mut actions, &mut log_probs);
+        (actions, log_probs)
+    }
+
+    #[test]
+    fn the_density_of_a_squashed_action_is_that_of_the_change_of_variables() {
+        let mut actor = SquashedActor::new(SIZES, &mut Generator::new(1)).unwrap();
+        let (actions, log_probs) = drawn(&mut actor);
+        for (row, log_prob) in log_probs.iter().enumerate() {
+            let expected: f64 = (0..2)
+                .map(|i| {
+                    let output = |at: usize| f64::from(actor.outputs[4 * row + at]);
+                    let action = f64::from(actions[2 * row + i]);
+                    let (mean, deviation) = (output(i), output(2 + i).exp());
+                    let z = (action.atanh() - mean) / deviation;
+                    let density = (-0.5 * z * z).exp() / (deviation * std::f64::consts::TAU.sqrt());
+                    (density / (1.0 - action * action)).ln()
+                })
+                .sum();
+            assert!((f64::from(*log_prob) - expected).abs() < 1e-4);
+        }
+        assert!((log_slope(20.0) - (2.0 * (2.0_f32.ln() - 20.0))).abs() < 1e-4);
+        assert_eq!(log_slope(0.0), 0.0);
+    }
+
+    #[test]
+    fn a_squashed_actor_learns_along_the_gradient_of_its_loss() {
+        // The loss: temperature mean log p + mean_i sum 3 actions.
+        let (temperature, slope) = (0.7, 3.0);
+        let mut actor = SquashedActor::new(SIZES, &mut Generator::new(1)).unwrap();
+        let parameters = actor.learned.parameters.to_host();
+        let mut loss = |values: &[f32]| -> f64 {
+            actor.learned.parameters.copy_from_host(0, values);
+            let (actions, log_probs) = drawn(&mut actor);
+            let sum = |values: &[f32]| values.iter().map(|&x| f64::from(x)).sum::<f64>() / 3.0;
+            temperature * sum(&log_probs) + slope * sum(&actions)
+        };
+        const STEP: f32 = 4e-3;
+        let differences: Vec<f64> = (0..parameters.len())
+            .map(|index| {
+                let [below, above] = [-STEP, STEP].map(|step| {
+                    let mut moved = parameters.clone();
+                    moved[index] += step;
+                    loss(&moved)
+                });
+                (above - below) / f64::from(2.0 * STEP)
+            })
+            .collect();
+        loss(&parameters);
+        // Adam's first moment after its first step is a tenth of the gradient.
+        actor
+            .learn(&[slope as f32; 6], temperature as f32, 0.0)
+            .unwrap();
+        let state = actor.learned.state();
+        let found = state.tensors[1].1.to_host();
+        for (index, (found, expected)) in found.iter().zip(&differences).enumerate() {
+            let found = 10.0 * f64::from(*found);
+            let error = (found - expected).abs();
+            assert!(
+                error < 0.02 * expected.abs().max(1.0),
+                "{index}: {found} {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_squashed_actor_is_kept_as_the_gaussian_of_the_same_mean() {
+        let mut actor = SquashedActor::new(SIZES, &mut Generator::new(1)).unwrap();
+        drawn(&mut actor);
+        let mut policy = SIZES.policy().unwrap();
+        let mut means = [0.0; 6];
+        policy.act(&Tensor::from_vec(actor.policy()), &SEEN, &mut means);
+        for (row, mean) in means.chunks(2).enumerate() {
+            for i in 0..2 {
+                let expected = actor.outputs[4 * row + i].tanh();
+                assert!((mean[i] - expected).abs() < 1e-6);
+            }
+        }
+    }
+}

@@ -256,3 +256,64 @@ pub(crate) fn side_by_side(observations: &[f32], actions: &[f32], n: usize, rows
         rows.extend_from_slice(action);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two critics of 3 + 2 numbers and rows for them, with every value apart.
+    fn critics(norm: bool) -> (TwinCritic, Vec<f32>) {
+        let mut random = Generator::new(5);
+        let critics = TwinCritic::new(5, &[32, 24], norm, &mut random);
+        let rows = (0..4 * 5).map(|_| random.uniform(-1.0, 1.0) as f32);
+        (critics, rows.collect())
+    }
+
+    #[test]
+    fn the_gradient_of_the_lower_value_is_that_by_differences() {
+        const STEP: f32 = 1e-2;
+        for norm in [false, true] {
+            let (mut critics, rows) = critics(norm);
+            let (mut values, mut dactions) = (Vec::new(), Vec::new());
+            critics.lower_and_gradient(&rows, 2, &mut values, &mut dactions);
+            let [first, second] = [0, 1].map(|which| critics.values(which).to_vec());
+            assert!(first != second, "two critics begin apart");
+            for (row, value) in values.iter().enumerate() {
+                assert_eq!(*value, first[row].min(second[row]));
+            }
+            for index in 0..8 {
+                let at = index / 2 * 5 + 3 + index % 2;
+                let [below, above] = [-STEP, STEP].map(|step| {
+                    let mut moved = rows.clone();
+                    moved[at] += step;
+                    let mut values = Vec::new();
+                    critics.lower_value(&moved, &mut values);
+                    values[index / 2]
+                });
+                let expected = (above - below) / (2.0 * STEP);
+                let found = dactions[index];
+                assert!((found - expected).abs() < 5e-3, "{found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn critics_come_to_their_targets_and_targets_follow() {
+        let (mut critics, rows) = critics(true);
+        let targets = [1.0, -1.0, 0.5, 2.0];
+        let first = critics.fit(&rows, &targets, 1.0, 3e-3).unwrap();
+        let mut last = first;
+        for _ in 0..600 {
+            last = critics.fit(&rows, &targets, 1.0, 3e-3).unwrap();
+        }
+        assert!(last < 1e-3 && first > 0.1, "{first} {last}");
+        let mut values = Vec::new();
+        critics.lower_target(&rows, &mut values);
+        assert!((values[3] - 2.0).abs() > 0.1, "targets have not moved yet");
+        (0..2000).for_each(|_| critics.follow(0.005));
+        critics.lower_target(&rows, &mut values);
+        for (value, target) in values.iter().zip(targets) {
+            assert!((value - target).abs() < 0.05, "{values:?}");
+        }
+    }
+}
