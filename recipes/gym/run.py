@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Runs the recipes of this folder on collected data sets, and makes tables of them.
+
+From the repository root:
+
+    iwsft control collect data/hopper --environment Hopper-v4
+    python recipes/gym/run.py --tasks hopper                  # everything, for days
+    python recipes/gym/run.py --tasks hopper --sets medium-replay --quick
+    python recipes/gym/run.py --table                         # of what has finished
+
+Each method of each data set is a run `runs/gym/TASK/SET/METHOD`; finished ones are
+left as they are, others go on where they stopped. Behaviour cloning comes first: what
+the paper's methods start from and refer to is its policy of the same seed.
+
+`--quick` divides the published numbers of steps (see QUICK) such that a data set takes
+about an hour on two cores. The table says which numbers were used.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ENVIRONMENTS = {"hopper": "Hopper-v4", "halfcheetah": "HalfCheetah-v4", "walker2d": "Walker2d-v4"}
+SETS = ("medium-replay", "medium", "medium-expert")
+# In the order of the table; those behind the first two start from the first.
+METHODS = {
+    "bc": "BC",
+    "filtered-bc": "10%BC",
+    "sft": "SFT",
+    "iw-sft": "iw-SFT",
+    "iw-sft-step": "iw-SFT-step",
+    "sft-q": "SFT(Q)",
+    "iw-sft-q": "iw-SFT(Q)",
+    "td3-bc": "TD3+BC",
+    "iql": "IQL",
+    "awac": "AWAC",
+    "cql": "CQL",
+    "rebrac": "ReBRAC",
+}
+FROM_START = ("sft", "iw-sft", "iw-sft-step", "sft-q", "iw-sft-q")
+# Actor's and critics' penalty (arXiv 2305.09836).
+REBRAC = {
+    ("halfcheetah", "medium"): (0.001, 0.01),
+    ("halfcheetah", "medium-replay"): (0.01, 0.001),
+    ("halfcheetah", "medium-expert"): (0.01, 0.1),
+    ("hopper", "medium"): (0.01, 0.01),
+    ("hopper", "medium-replay"): (0.05, 0.5),
+    ("hopper", "medium-expert"): (0.1, 0.01),
+    ("walker2d", "medium"): (0.05, 0.1),
+    ("walker2d", "medium-replay"): (0.05, 0.01),
+    ("walker2d", "medium-expert"): (0.01, 0.01),
+}
+# Settings of --quick for each recipe.
+CLONING = {"train.steps": 1000, "train.batch_size": 32}
+TUNING = {
+    "train.steps": 400,
+    "train.batch_size": 64,
+    "train.warmup": 60,
+    "environment.every": 100,
+}
+QUICK = {
+    "bc": CLONING,
+    "filtered-bc": CLONING,
+    **dict.fromkeys(FROM_START, TUNING),
+    "td3-bc": {"baseline.steps": 20000, "environment.every": 4000},
+    "iql": {"baseline.steps": 20000, "environment.every": 4000},
+    "awac": {"baseline.steps": 20000, "environment.every": 4000},
+    "cql": {"baseline.steps": 2000, "environment.every": 500},
+    "rebrac": {
+        "baseline.steps": 10000,
+        "baseline.batch_size": 256,
+        "environment.every": 2000,
+    },
+}
+
+
+def command(arguments, task, set_, method, run):
+    """The command that begins or resumes a run."""
+    if (run / "recipe.toml").exists():
+        return [arguments.iwsft, "control", "train", str(run), "--resume"]
+    data = (arguments.data / task / f"{set_}.hdf5").resolve()
+    values = {
+        "data.path": data,
+        "environment.name": ENVIRONMENTS[task],
+        "seeds": arguments.seeds,
+    }
+    if method in FROM_START:
+        values["policy.start"] = (run.parent / "bc").resolve()
+        values["behaviour_cloning"] = ""
+    if method == "rebrac":
+        actor, critic = REBRAC[task, set_]
+        values |= {"baseline.actor_penalty": actor, "baseline.critic_penalty": critic}
+    if arguments.quick:
+        values |= QUICK[method]
+    sets = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+    recipe = HERE / f"{method}.toml"
+    return [arguments.iwsft, "control", "train", str(recipe), "--run", str(run), *sets]
+
+
+def steps(run):
+    """Steps and batch of a run, as its recipe has them."""
+    recipe = tomllib.loads((run / "recipe.toml").read_text())
+    section = recipe.get("baseline") or recipe["train"]
+    return f"{section['steps']} x {section['batch_size']}"
+
+
+def figure(found):
+    """A score, or a return where no scale is known, with its interval."""
+    kind = found.get("score") or found["return"]
+    low, high = kind["interval"]
+    return f"{kind['value']:.1f} ({low:.1f} to {high:.1f})"
+
+
+def table(runs):
+    """Of all data sets with finished runs, as Markdown."""
+    lines = []
+    for task in ENVIRONMENTS:
+        for set_ in SETS:
+            folder = runs / task / set_
+            found = {m: folder / m for m in METHODS if (folder / m / "results.json").exists()}
+            if not found:
+                continue
+            lines += [f"\n### {task} {set_}\n", "| method | steps x batch | seeds | LAST | BEST |"]
+            lines.append("| --- | ---: | ---: | ---: | ---: |")
+            for method, run in found.items():
+                result = json.loads((run / "results.json").read_text())
+                cells = [METHODS[method], steps(run), str(len(result["seeds"]))]
+                cells += [figure(result[key]) for key in ("last", "best")]
+                lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tasks", default=",".join(ENVIRONMENTS))
+    parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="far fewer steps than published")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of collections")
+    parser.add_argument("--runs", type=Path, default=Path("runs/gym"))
+    parser.add_argument("--iwsft", default=str(ROOT / "target/release/iwsft"))
+    parser.add_argument("--table", action="store_true", help="only print the table")
+    arguments = parser.parse_args()
+    methods = [m for m in METHODS if m in arguments.methods.split(",")]
+    if not arguments.table:
+        for task in arguments.tasks.split(","):
+            for set_ in arguments.sets.split(","):
+                for method in methods:
+                    run = arguments.runs / task / set_ / method
+                    if (run / "results.json").exists():
+                        continue
+                    line = command(arguments, task, set_, method, run)
+                    print("+", *line, file=sys.stderr, flush=True)
+                    subprocess.run(line, check=True)
+    print(table(arguments.runs))
+
+
+if __name__ == "__main__":
+    main()
