@@ -78,7 +78,11 @@ fn baseline(name: &str, path: &Path, file: &SafeTensors<'_>) -> Result<(), Failu
     };
     let sizes = ["observations", "actions"].map(|column| file.tensor(column).map(|t| t.shape()[1]));
     let [o, a] = sizes;
-    let noise = if name == "td3-bc" { "policy_noise = 0.0" } else { "" };
+    let noise = if name == "td3-bc" {
+        "policy_noise = 0.0"
+    } else {
+        ""
+    };
     let settings: Baseline = toml::from_str(&format!("algorithm = '{name}'\n{noise}"))?;
     let mut algorithm = settings.begin([o?, a?], 0)?;
     load_learned(path, algorithm.learned())?;
@@ -147,7 +151,8 @@ fn trajectories(weighted: bool, file: &SafeTensors<'_>) -> Result<(), Failure> {
         *end += *length as usize;
         Some(*end)
     }));
-    let [o, a] = ["observations", "actions"].map(|column| file.tensor(column).map(|t| t.shape()[1]));
+    let [o, a] =
+        ["observations", "actions"].map(|column| file.tensor(column).map(|t| t.shape()[1]));
     let (o, a) = (o?, a?);
     let episodes = Episodes {
         observations: floats(file, "observations")?,
@@ -171,8 +176,15 @@ fn trajectories(weighted: bool, file: &SafeTensors<'_>) -> Result<(), Failure> {
     };
     let objective = preset.spec().resolve()?;
     let micro_tokens = TrainConfig::default().micro_tokens;
-    let reference =
-        weighted.then(|| score(&mut policy, &parameters, &episodes, micro_tokens, &mut |_| {}));
+    let reference = weighted.then(|| {
+        score(
+            &mut policy,
+            &parameters,
+            &episodes,
+            micro_tokens,
+            &mut |_| {},
+        )
+    });
     let adam = AdamWConfig {
         beta1: 0.9,
         beta2: 0.999,

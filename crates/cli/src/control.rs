@@ -1,5 +1,6 @@
 //! `iwsft control`: policies that act, their data and their environments.
 
+mod actor;
 mod baseline;
 mod collect;
 mod conclusion;
@@ -11,6 +12,7 @@ mod evaluation;
 mod recipe;
 mod record;
 mod recording;
+mod render;
 mod seed;
 mod standing;
 mod summary;
@@ -29,6 +31,7 @@ enum Command {
     Collect(collect::Args),
     Train(train::Args),
     Eval(eval::Args),
+    Render(render::Args),
     Doctor(doctor::Args),
     Environments(environments::Args),
 }
@@ -39,6 +42,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         Command::Collect(args) => collect::run(args),
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),
+        Command::Render(args) => render::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Environments(args) => environments::run(args),
     }

@@ -1,4 +1,4 @@
-//! `iwsft control collect`, `train` and `eval` as a user runs them.
+//! `iwsft control record`, `train` and `eval` as a user runs them.
 
 #![allow(clippy::unwrap_used)] // In tests a panic is the report.
 
@@ -44,7 +44,7 @@ final_episodes = 3
 fn prepared() -> Workplace {
     let place = Workplace::new();
     let data = place.path("pendulum.hdf5");
-    let args = ["control", "collect", data.to_str().unwrap(), "--json"];
+    let args = ["control", "record", data.to_str().unwrap(), "--json"];
     let told = place
         .iwsft(&[&args[..], &["--episodes", "12"]].concat())
         .succeeds()

@@ -2,6 +2,7 @@
 
 use crate::error::ControlError;
 use crate::random::Generator;
+use crate::sketch::{Scenery, Stroke};
 use crate::spec::{Actions, Spec};
 
 /// The dynamics and the reward of a task. What a caller may do wrong is
@@ -23,6 +24,12 @@ pub trait Task: Send {
 
     /// Writes the observation `[o]`.
     fn observe(&self, observation: &mut [f64]);
+
+    /// What does not move in a picture of it.
+    fn scenery(&self) -> Scenery;
+
+    /// What it looks like as it is now; always as many strokes.
+    fn sketch(&self) -> Vec<Stroke>;
 }
 
 /// What a step led to, beside the observation.
@@ -128,6 +135,16 @@ impl Environment {
     /// then goes on with the same bits is not promised.
     pub fn state(&self) -> &[f64] {
         self.task.state()
+    }
+
+    /// What does not move in a picture of it.
+    pub fn scenery(&self) -> Scenery {
+        self.task.scenery()
+    }
+
+    /// What it looks like as it is now; always as many strokes.
+    pub fn sketch(&self) -> Vec<Stroke> {
+        self.task.sketch()
     }
 
     /// Does one step and writes the observation `[o]` that it led to.

@@ -3,6 +3,7 @@
 //! Nothing is linked. [`library`] looks for `libmujoco` once, and what needs it
 //! says how to install it where it is missing.
 
+mod limbs;
 mod locomotion;
 mod search;
 mod simulation;

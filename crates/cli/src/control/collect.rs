@@ -59,6 +59,14 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 256, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch_size: u32,
+    /// Widths of the hidden layers of actor and critics.
+    #[arg(
+        long,
+        default_value = "256,256",
+        value_delimiter = ',',
+        value_name = "N,N"
+    )]
+    hidden: Vec<usize>,
     /// Decides everything that is random.
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
@@ -93,6 +101,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         seed: args.seed,
         sac: sac::Settings {
             batch_size: args.batch_size as usize,
+            hidden: args.hidden,
             ..sac::Settings::default()
         },
     };

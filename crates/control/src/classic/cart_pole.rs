@@ -5,6 +5,7 @@ use std::f64::consts::PI;
 use super::observe_f32;
 use crate::environment::Task;
 use crate::random::Generator;
+use crate::sketch::{Part, Scenery, Stroke};
 use crate::spec::{Actions, Bounds, Spec};
 
 /// Masses in kg.
@@ -82,5 +83,25 @@ impl Task for CartPole {
 
     fn observe(&self, observation: &mut [f64]) {
         observe_f32(&self.state, observation);
+    }
+
+    fn scenery(&self) -> Scenery {
+        let [left, right] = [-MAX_POSITION, MAX_POSITION].map(|x| [x, 0.0]);
+        Scenery {
+            strokes: vec![Stroke::line(Part::World, left, right, 0.01)],
+            seconds: STEP,
+            view: [[-2.8, -0.5], [2.8, 1.4]],
+            follows: false,
+        }
+    }
+
+    fn sketch(&self) -> Vec<Stroke> {
+        let [x, _, angle, _] = self.state;
+        let (sin, cos) = angle.sin_cos();
+        let top = [x + 2.0 * HALF_LENGTH * sin, 2.0 * HALF_LENGTH * cos];
+        vec![
+            Stroke::line(Part::Body, [x - 0.15, 0.0], [x + 0.15, 0.0], 0.1),
+            Stroke::line(Part::OtherSide, [x, 0.0], top, 0.04),
+        ]
     }
 }

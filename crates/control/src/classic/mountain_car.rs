@@ -3,6 +3,7 @@
 use super::observe_f32;
 use crate::environment::Task;
 use crate::random::Generator;
+use crate::sketch::{Part, Scenery, Stroke};
 use crate::spec::{Actions, Bounds, Spec};
 
 /// Where the valley ends on both sides.
@@ -105,4 +106,30 @@ impl Task for MountainCar {
     fn observe(&self, observation: &mut [f64]) {
         observe_f32(&self.state, observation);
     }
+
+    fn scenery(&self) -> Scenery {
+        const PIECES: u32 = 60;
+        let [left, right] = ENDS;
+        let point = |piece: u32| hill(left + (right - left) * f64::from(piece) / f64::from(PIECES));
+        let pieces = (0..PIECES)
+            .map(|piece| Stroke::line(Part::World, point(piece), point(piece + 1), 0.01));
+        let [x, z] = hill(GOAL);
+        let flag = Stroke::line(Part::Goal, [x, z], [x, z + 0.2], 0.01);
+        Scenery {
+            strokes: pieces.chain([flag]).collect(),
+            seconds: 1.0 / 30.0,
+            view: [[left, 0.0], [right, 1.3]],
+            follows: false,
+        }
+    }
+
+    fn sketch(&self) -> Vec<Stroke> {
+        let [x, z] = hill(self.state[0]);
+        vec![Stroke::disc(Part::Body, [x, z + 0.05], 0.05)]
+    }
+}
+
+/// The road at `x`, as Gymnasium draws it.
+fn hill(x: f64) -> [f64; 2] {
+    [x, 0.45 * (3.0 * x).sin() + 0.55]
 }

@@ -5,6 +5,7 @@ use std::f64::consts::{PI, TAU};
 use super::{observe_f32, square};
 use crate::environment::Task;
 use crate::random::Generator;
+use crate::sketch::{Part, Scenery, Stroke};
 use crate::spec::{Actions, Bounds, Spec};
 
 /// Largest angular speed in rad/s.
@@ -68,5 +69,20 @@ impl Task for Pendulum {
     fn observe(&self, observation: &mut [f64]) {
         let [angle, speed] = self.state;
         observe_f32(&[angle.cos(), angle.sin(), speed], observation);
+    }
+
+    fn scenery(&self) -> Scenery {
+        Scenery {
+            strokes: vec![Stroke::disc(Part::World, [0.0; 2], 0.12)],
+            seconds: STEP,
+            view: [[-1.25, -1.25], [1.25, 1.25]],
+            follows: false,
+        }
+    }
+
+    fn sketch(&self) -> Vec<Stroke> {
+        let (sin, cos) = self.state[0].sin_cos();
+        // Turning is counted against the clock, from the top.
+        vec![Stroke::line(Part::Body, [0.0; 2], [-sin, cos], 0.08)]
     }
 }

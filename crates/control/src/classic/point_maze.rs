@@ -8,6 +8,7 @@
 
 use crate::environment::Task;
 use crate::random::Generator;
+use crate::sketch::{Part, Scenery, Stroke};
 use crate::spec::{Actions, Bounds, Spec};
 
 /// Radius of the ball in m; a cell is 1 m wide.
@@ -200,6 +201,35 @@ impl Task for PointMaze {
 
     fn observe(&self, observation: &mut [f64]) {
         observation.copy_from_slice(&self.state);
+    }
+
+    fn scenery(&self) -> Scenery {
+        let [half_width, half_height] = self.layout.half();
+        let rows = self.layout.rows.iter().enumerate();
+        let walls = rows.flat_map(|(row, cells)| {
+            let y = half_height - row as f64 - 0.5;
+            let columns = cells.iter().enumerate();
+            columns
+                .filter(|(_, cell)| **cell == b'#')
+                .map(move |(column, _)| {
+                    let x = column as f64 + 0.5 - half_width;
+                    Stroke::disc(Part::World, [x, y], 0.5)
+                })
+        });
+        Scenery {
+            strokes: walls.collect(),
+            seconds: STEP,
+            view: [[-half_width, -half_height], [half_width, half_height]],
+            follows: false,
+        }
+    }
+
+    fn sketch(&self) -> Vec<Stroke> {
+        let [x, y, _, _, goal_x, goal_y] = self.state;
+        vec![
+            Stroke::disc(Part::Goal, [goal_x, goal_y], 0.15),
+            Stroke::disc(Part::Body, [x, y], RADIUS),
+        ]
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::ops::{Add, Mul};
 
+use super::limbs::limbs;
 use super::simulation::{FORCE_SIZE, Simulation, Sizes};
 use super::{MujocoError, library};
 use crate::environment::Task;
 use crate::random::Generator;
+use crate::sketch::{Part, Scenery, Stroke};
 use crate::spec::{Actions, Bounds, Spec};
 
 /// Which robot.
@@ -282,6 +284,30 @@ impl Task for Locomotion {
         if !forces.is_empty() {
             forces.copy_from_slice(&self.forces[FORCE_SIZE..]);
         }
+    }
+
+    fn scenery(&self) -> Scenery {
+        Scenery {
+            strokes: Vec::new(),
+            seconds: self.build.timestep * self.build.frame_skip as f64,
+            view: [[-1.6, -0.2], [1.6, 1.8]],
+            follows: true,
+        }
+    }
+
+    fn sketch(&self) -> Vec<Stroke> {
+        let limbs = limbs(self.build.text).into_iter().map(|limb| {
+            let ends = limb.ends.map(|end| {
+                let [x, _, z] = self.simulation.body_point(limb.body, end);
+                [x, z]
+            });
+            let part = match limb.is_other_side {
+                true => Part::OtherSide,
+                false => Part::Body,
+            };
+            Stroke::line(part, ends[0], ends[1], limb.radius)
+        });
+        limbs.collect()
     }
 }
 

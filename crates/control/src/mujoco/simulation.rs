@@ -372,6 +372,11 @@ impl Simulation {
     /// Where a body is: its frame's origin at the beginning of the last of the
     /// steps, because MuJoCo computes it from the positions before it moves them.
     pub(super) fn body_position(&self, body: usize) -> [f64; 3] {
+        self.body_point(body, [0.0; 3])
+    }
+
+    /// Where a point in a body's frame is, at the same moment.
+    pub(super) fn body_point(&self, body: usize, point: [f64; 3]) -> [f64; 3] {
         assert!(body < self.sizes.bodies, "a body of another model");
         let (mut position, mut rotation) = ([0.0; 3], [0.0; 9]);
         // SAFETY: the arrays have the lengths that `mujoco.h` declares, and
@@ -381,7 +386,7 @@ impl Simulation {
                 self.data,
                 position.as_mut_ptr(),
                 rotation.as_mut_ptr(),
-                [0.0; 3].as_ptr(),
+                point.as_ptr(),
                 [1.0, 0.0, 0.0, 0.0].as_ptr(),
                 body as c_int,
                 0,
