@@ -21,6 +21,7 @@ mod progress;
 mod quickstart;
 mod recipe;
 mod report;
+mod rl;
 mod sample;
 mod sampling;
 mod score;
@@ -48,6 +49,7 @@ struct Cli {
 enum Command {
     Quickstart(quickstart::Args),
     Train(train::Args),
+    Rl(rl::Args),
     Curate(curate::Args),
     Score(score::Args),
     Inspect(inspect::Args),
@@ -89,6 +91,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Quickstart(args) => quickstart::run(args, cli.threads),
         Command::JudgeArithmetic(args) => quickstart::judge::run(args),
         Command::Train(args) => train::run(args),
+        Command::Rl(args) => rl::run(args),
         Command::Curate(args) => curate::run(args),
         Command::Score(args) => score::run(args),
         Command::Inspect(args) => inspect::run(args),

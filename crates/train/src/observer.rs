@@ -15,6 +15,11 @@ pub trait Observer {
         let _ = (plan, step);
     }
 
+    /// So many rollouts of a round are drawn, of so many.
+    fn on_drawing(&mut self, done: u64, total: u64) {
+        let _ = (done, total);
+    }
+
     /// Rollouts were drawn, which the following steps train on.
     fn on_rollouts(&mut self, metrics: &RolloutMetrics) {
         let _ = metrics;
@@ -53,6 +58,11 @@ impl Observer for () {}
 impl Observer for Vec<Box<dyn Observer>> {
     fn on_start(&mut self, plan: &Plan, step: u64) {
         self.iter_mut().for_each(|each| each.on_start(plan, step));
+    }
+
+    fn on_drawing(&mut self, done: u64, total: u64) {
+        self.iter_mut()
+            .for_each(|each| each.on_drawing(done, total));
     }
 
     fn on_rollouts(&mut self, metrics: &RolloutMetrics) {

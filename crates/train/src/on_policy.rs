@@ -31,7 +31,8 @@ pub trait Rollouts<P: Policy> {
     type Drawn: Trajectories<Batch = P::Batch>;
 
     /// Draws round `round`, from 0, with these parameters; `None` where that
-    /// was broken off. It depends on nothing else.
+    /// was broken off. It depends on nothing else. `observer` may be told how
+    /// far it is.
     ///
     /// # Errors
     /// Whatever should end the run.
@@ -40,6 +41,7 @@ pub trait Rollouts<P: Policy> {
         policy: &P,
         parameters: &Tensor,
         round: u64,
+        observer: &mut dyn Observer,
     ) -> Result<Option<Round<Self::Drawn>>, SourceError>;
 }
 
@@ -275,7 +277,7 @@ impl<'a, P: Policy, R: Rollouts<P>> OnPolicy<'a, P, R> {
         let (round, mut start) = (self.made(), Instant::now());
         let drawn = self
             .rollouts
-            .draw(self.policy, &self.state.parameters, round)
+            .draw(self.policy, &self.state.parameters, round, observer)
             .map_err(|source| TrainError::Rollouts { round, source })?;
         let Some(drawn) = drawn else {
             return Ok(false);

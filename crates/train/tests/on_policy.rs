@@ -94,6 +94,7 @@ impl Rollouts<Tabular> for Successors {
         _: &Tabular,
         parameters: &Tensor,
         round: u64,
+        _: &mut dyn Observer,
     ) -> Result<Option<Round<Drawn>>, SourceError> {
         if self.give_up_in == Some(round) {
             return Ok(None);
@@ -467,7 +468,7 @@ fn a_first_step_follows_the_policy_gradient_whatever_the_micro_batches() {
 
         let start = Tabular::start().to_host();
         let round = rollouts
-            .draw(&policy, &Tabular::start(), 0)
+            .draw(&policy, &Tabular::start(), 0, &mut ())
             .unwrap()
             .unwrap();
         let drawn = round.rollouts;

@@ -8,14 +8,14 @@ use serde_json::{Map, Value, json};
 use crate::generator::Prompt;
 use crate::mistake::Mistake;
 
-/// How prompts are made.
-#[derive(Debug, clap::Args)]
+/// How prompts are made, as options, or as keys of a recipe.
+#[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Prompts")]
 pub(crate) struct PromptArgs {
     /// The column with the prompt: a text, or messages, of which a last answer is
     /// left out. [default: prompt, else messages]
     #[arg(long, value_name = "NAME", requires = "prompts")]
-    prompt_column: Option<String>,
+    pub(crate) prompt_column: Option<String>,
     /// The prompt's text, with columns of the row in braces: 'Q: {question}\nA:'.
     #[arg(
         long,
@@ -23,17 +23,17 @@ pub(crate) struct PromptArgs {
         requires = "prompts",
         conflicts_with = "prompt_column"
     )]
-    template: Option<String>,
+    pub(crate) template: Option<String>,
     /// Put a prompt of text into the model's chat template as a user's message.
     #[arg(long)]
-    chat: bool,
+    pub(crate) chat: bool,
     /// A system message to begin conversations with.
     #[arg(long, value_name = "TEXT")]
-    system: Option<String>,
+    pub(crate) system: Option<String>,
     /// Take the first rows only.
     #[arg(long, value_name = "N", requires = "prompts",
           value_parser = clap::value_parser!(u32).range(1..))]
-    limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
 }
 
 /// A row to draw completions for.
@@ -109,7 +109,7 @@ impl PromptArgs {
         wanted.iter().find_map(find).ok_or_else(|| {
             Mistake::new(format!(
                 "{at}: no column `{}`; the row has {}; name the prompt's column with --prompt-column, \
-                 or make a prompt of several with --template",
+                 or make a prompt of several with --template (in a recipe: prompt_column, template)",
                 wanted.join("` or `"),
                 names(row)
             ))
