@@ -6,7 +6,7 @@ use iwsft_data::Location;
 use iwsft_eval::grade::{Extraction, Grader, Kind, Mode};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::program::Program;
 use super::rows::{Row, gold};
@@ -80,6 +80,30 @@ impl GradeSection {
             .into());
         }
         Ok(())
+    }
+
+    /// The options of `iwsft grade` that say the same.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let name = |value: Value| value.as_str().unwrap_or_default().to_owned();
+        let mut arguments = Vec::new();
+        match &self.command {
+            Some(command) => arguments.push(format!("--command={command}")),
+            None => {
+                arguments.push(format!("--kind={}", name(json!(self.kind))));
+                arguments.push(format!("--mode={}", name(json!(self.mode))));
+                arguments.push(format!("--decimals={}", self.decimals));
+                arguments.push(format!("--answer-column={}", self.answer_column));
+                if !self.extract.is_empty() {
+                    let rules: Vec<String> =
+                        self.extract.iter().map(|rule| name(json!(rule))).collect();
+                    arguments.push(format!("--extract={}", rules.join(",")));
+                }
+            }
+        }
+        if let Some(seconds) = self.time_limit {
+            arguments.push(format!("--time-limit={seconds}"));
+        }
+        arguments
     }
 
     /// Refuses a row of prompts that completions could not be graded for.

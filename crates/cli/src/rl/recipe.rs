@@ -11,7 +11,7 @@ use crate::eval::EvalSection;
 use crate::grade::GradeSection;
 use crate::mistake::Mistake;
 use crate::recipe::{ModelSection, RecipeFile};
-use crate::sample::prompts::PromptArgs;
+use crate::sample::prompts::PromptsSection;
 
 /// A recipe as written, with its paths made absolute.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -31,25 +31,6 @@ pub(crate) struct RlRecipe {
     pub(crate) train: TrainConfig,
     /// Present: a benchmark is taken from time to time; `every` counts rounds.
     pub(crate) eval: Option<EvalSection>,
-}
-
-/// `[prompts]`: what is asked. The keys are the options of `iwsft sample`.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PromptsSection {
-    /// A file whose rows have prompts, and what grading needs.
-    pub(crate) file: PathBuf,
-    /// The column with the prompt.
-    pub(crate) prompt_column: Option<String>,
-    /// The prompt's text, with columns of the row in braces.
-    pub(crate) template: Option<String>,
-    /// Put a prompt of text into the model's chat template.
-    #[serde(default)]
-    pub(crate) chat: bool,
-    /// A system message to begin conversations with.
-    pub(crate) system: Option<String>,
-    /// Take the first rows only.
-    pub(crate) limit: Option<u32>,
 }
 
 /// `[rollout]`: what a round draws, and how often it is trained on.
@@ -152,18 +133,6 @@ impl RlRecipe {
     /// The folder of the run.
     pub(crate) fn run_folder(&self) -> &Path {
         self.run.as_deref().unwrap_or(Path::new("runs/run"))
-    }
-}
-
-impl PromptsSection {
-    pub(crate) fn args(&self) -> PromptArgs {
-        PromptArgs {
-            prompt_column: self.prompt_column.clone(),
-            template: self.template.clone(),
-            chat: self.chat,
-            system: self.system.clone(),
-            limit: self.limit,
-        }
     }
 }
 

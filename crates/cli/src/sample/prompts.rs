@@ -1,8 +1,9 @@
 //! Prompts from the rows of a file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use iwsft_data::{Location, read_objects};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::generator::Prompt;
@@ -34,6 +35,57 @@ pub(crate) struct PromptArgs {
     #[arg(long, value_name = "N", requires = "prompts",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
+}
+
+/// `[prompts]`: what is asked. The keys are the options of `iwsft sample`.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PromptsSection {
+    /// A file whose rows have prompts, and what grading needs.
+    pub(crate) file: PathBuf,
+    /// The column with the prompt.
+    pub(crate) prompt_column: Option<String>,
+    /// The prompt's text, with columns of the row in braces.
+    pub(crate) template: Option<String>,
+    /// Put a prompt of text into the model's chat template.
+    #[serde(default)]
+    pub(crate) chat: bool,
+    /// A system message to begin conversations with.
+    pub(crate) system: Option<String>,
+    /// Take the first rows only.
+    pub(crate) limit: Option<u32>,
+}
+
+impl PromptsSection {
+    pub(crate) fn args(&self) -> PromptArgs {
+        PromptArgs {
+            prompt_column: self.prompt_column.clone(),
+            template: self.template.clone(),
+            chat: self.chat,
+            system: self.system.clone(),
+            limit: self.limit,
+        }
+    }
+
+    /// The options of `iwsft sample` that say the same, but for the file and its
+    /// limit.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        let options = [
+            ("--prompt-column", &self.prompt_column),
+            ("--template", &self.template),
+            ("--system", &self.system),
+        ];
+        for (option, value) in options {
+            if let Some(value) = value {
+                arguments.push(format!("{option}={value}"));
+            }
+        }
+        if self.chat {
+            arguments.push("--chat".to_owned());
+        }
+        arguments
+    }
 }
 
 /// A row to draw completions for.
