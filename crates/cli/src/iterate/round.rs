@@ -246,7 +246,7 @@ impl Rounds<'_> {
         }
         let restart = anew(&out.join("results.json"));
         arguments.extend(restart.iter().map(|&option| option.to_owned()));
-        self.step(folder, "eval", &arguments, |result| in_words(result))
+        self.step(folder, "eval", &arguments, in_words)
     }
 
     /// Runs a command and says what came of it.
