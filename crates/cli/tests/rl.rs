@@ -143,6 +143,7 @@ fn a_policy_learns_what_is_rewarded_and_leaves_a_run_like_any_other() {
     place.iwsft(&["report", "run"]).succeeds();
     let report = place.read("run/report.html");
     for part in [
+        "the mean reward of its rollouts rose",
         "Mean reward of the rollouts",
         "Groups without signal",
         "dr-grpo",
