@@ -16,7 +16,8 @@ use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::curate::card::Card;
-use crate::curate::options::{Options, RuleSet};
+pub(crate) use crate::curate::options::Options;
+use crate::curate::options::RuleSet;
 use crate::curate::source::Source;
 use crate::language::ModelFolder;
 use crate::mistake::Mistake;

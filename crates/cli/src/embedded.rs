@@ -9,6 +9,30 @@ use iwsft_lm::{Completion, Decoder, Generation, LanguageModel, Room, Sampling, T
 use crate::generator::{Generator, Prompt, Request};
 use crate::language::ModelFolder;
 
+impl ModelFolder {
+    /// A request's tokens, as the model gets them.
+    fn tokens(&self, request: &Request) -> anyhow::Result<TokenRequest> {
+        let mut prompt = match &request.prompt {
+            Prompt::Text(text) => self.encode_prompt(text)?,
+            Prompt::Messages(messages) => self.encode_chat_prompt(messages, None)?,
+        };
+        if !request.prefix.is_empty() {
+            prompt.extend(self.tokenizer.encode(&request.prefix, false)?);
+        }
+        Ok(TokenRequest {
+            prompt: prompt.into(),
+            draw: request.draw,
+        })
+    }
+
+    /// A request's tokens, if the model has room for them.
+    pub(crate) fn request(&self, request: &Request) -> anyhow::Result<TokenRequest> {
+        let request = self.tokens(request)?;
+        request.check(self.config.max_position)?;
+        Ok(request)
+    }
+}
+
 /// A model folder, ready to draw from.
 pub(crate) struct Embedded {
     pub(crate) folder: ModelFolder,
@@ -31,26 +55,27 @@ impl Embedded {
         }
     }
 
-    /// A request's tokens, as the model gets them.
-    fn tokens(&self, request: &Request) -> anyhow::Result<TokenRequest> {
-        let mut prompt = match &request.prompt {
-            Prompt::Text(text) => self.folder.encode_prompt(text)?,
-            Prompt::Messages(messages) => self.folder.encode_chat_prompt(messages, None)?,
-        };
-        if !request.prefix.is_empty() {
-            prompt.extend(self.folder.tokenizer.encode(&request.prefix, false)?);
-        }
-        Ok(TokenRequest {
-            prompt: prompt.into(),
-            draw: request.draw,
-        })
-    }
-
     /// A request's tokens, if the model has room for them.
     pub(crate) fn check(&self, request: &Request) -> anyhow::Result<TokenRequest> {
-        let request = self.tokens(request)?;
-        request.check(self.folder.config.max_position)?;
-        Ok(request)
+        self.folder.request(request)
+    }
+
+    /// Draws a completion for each request, as [`Generator::complete`] does.
+    pub(crate) fn complete_tokens(
+        &mut self,
+        requests: &[TokenRequest],
+        sampling: &Sampling,
+        on_completion: &mut dyn FnMut(usize, Completion) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let tokenizer = &self.folder.tokenizer;
+        let mut work =
+            Generation::new(&mut self.decoder, tokenizer, requests, sampling, self.room)?;
+        while work.step()? {
+            for (index, completion) in work.finished() {
+                on_completion(index, completion)?;
+            }
+        }
+        Ok(())
     }
 
     /// Completes one request; `on_tokens` sees all tokens that are there so far,
@@ -100,17 +125,9 @@ impl Generator for Embedded {
                     prompt: Arc::clone(&encoded[index - 1].prompt),
                     draw: request.draw,
                 },
-                None => self.tokens(request)?,
+                None => self.folder.tokens(request)?,
             });
         }
-        let tokenizer = &self.folder.tokenizer;
-        let mut work =
-            Generation::new(&mut self.decoder, tokenizer, &encoded, sampling, self.room)?;
-        while work.step()? {
-            for (index, completion) in work.finished() {
-                on_completion(index, completion)?;
-            }
-        }
-        Ok(())
+        self.complete_tokens(&encoded, sampling, on_completion)
     }
 }

@@ -4,6 +4,7 @@
 mod program;
 mod report;
 mod rows;
+mod section;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::progress::{Progress, say};
 use program::Program;
 use report::{Report, Wrong};
 use rows::{Row, Rows};
+pub(crate) use section::{Completed, GradeSection};
 
 /// Columns that a program adds to a row.
 type Columns = Map<String, Value>;
@@ -152,11 +154,8 @@ impl Args {
     }
 
     fn limit(&self) -> anyhow::Result<Duration> {
-        let default = if self.command.is_some() { SILENCE } else { 1.0 };
-        let seconds = self.time_limit.unwrap_or(default);
-        let limit = Duration::try_from_secs_f64(seconds).ok();
-        let limit = limit.filter(|limit| !limit.is_zero());
-        limit.ok_or_else(|| {
+        time_limit(self.time_limit, self.command.is_some()).ok_or_else(|| {
+            let seconds = self.time_limit.unwrap_or_default();
             let message = format!("--time-limit {seconds}: expected seconds, more than 0");
             Mistake::new(message).into()
         })
@@ -183,6 +182,19 @@ impl Args {
     }
 }
 
+/// The time limit of a row, or of a program's silence; `None` where `seconds` is
+/// no time.
+fn time_limit(seconds: Option<f64>, of_program: bool) -> Option<Duration> {
+    let default = if of_program { SILENCE } else { 1.0 };
+    let limit = Duration::try_from_secs_f64(seconds.unwrap_or(default)).ok();
+    limit.filter(|limit| !limit.is_zero())
+}
+
+/// A time limit as the rules count it.
+fn milliseconds(limit: Duration) -> u64 {
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
 fn by_rules(
     args: &Args,
     limit: Duration,
@@ -195,7 +207,7 @@ fn by_rules(
         mode: args.mode,
         extract: args.extract.clone(),
         decimals: args.decimals,
-        time_limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1),
+        time_limit_ms: milliseconds(limit),
     };
     let mut report = Report::rules();
     let mut progress = Progress::new("grading", count);

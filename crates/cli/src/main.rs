@@ -13,6 +13,7 @@ mod generator;
 mod grade;
 mod inspect;
 mod interrupt;
+mod iterate;
 mod language;
 mod logits;
 mod machine;
@@ -21,9 +22,11 @@ mod progress;
 mod quickstart;
 mod recipe;
 mod report;
+mod rl;
 mod sample;
 mod sampling;
 mod score;
+mod steps;
 mod table;
 mod train;
 mod watch;
@@ -48,6 +51,8 @@ struct Cli {
 enum Command {
     Quickstart(quickstart::Args),
     Train(train::Args),
+    Rl(rl::Args),
+    Iterate(iterate::Args),
     Curate(curate::Args),
     Score(score::Args),
     Inspect(inspect::Args),
@@ -89,6 +94,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Quickstart(args) => quickstart::run(args, cli.threads),
         Command::JudgeArithmetic(args) => quickstart::judge::run(args),
         Command::Train(args) => train::run(args),
+        Command::Rl(args) => rl::run(args),
+        Command::Iterate(args) => iterate::run(args, cli.threads),
         Command::Curate(args) => curate::run(args),
         Command::Score(args) => score::run(args),
         Command::Inspect(args) => inspect::run(args),

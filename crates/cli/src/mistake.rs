@@ -9,6 +9,7 @@ use iwsft_eval::benchmark::BenchmarkError;
 use iwsft_files::JournalError;
 use iwsft_lm::LmError;
 use iwsft_objective::ObjectiveError;
+use iwsft_objective::policy_gradient::PolicyGradientError;
 use iwsft_train::TrainError;
 
 /// Something that the user can put right, as the message says.
@@ -94,6 +95,7 @@ fn is_mistake(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
         || error.is::<DataError>()
         || error.is::<CurationError>()
         || error.is::<ObjectiveError>()
+        || error.is::<PolicyGradientError>()
         || error.is::<BenchmarkError>();
     others.then_some(true)
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use iwsft_train::{EvaluationMetrics, Observer, Plan, StepMetrics, ValidationMetrics};
+use iwsft_train::{
+    EvaluationMetrics, Observer, Plan, RolloutMetrics, StepMetrics, ValidationMetrics,
+};
 
 /// Time between plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -111,7 +113,11 @@ pub(crate) fn duration(seconds: f64) -> String {
 #[derive(Default)]
 pub(crate) struct TrainingProgress {
     progress: Option<Progress>,
+    /// Steps made.
+    step: u64,
     validation_nll: Option<f64>,
+    /// Mean reward of the last rollouts.
+    reward: Option<f64>,
 }
 
 impl Observer for TrainingProgress {
@@ -119,11 +125,27 @@ impl Observer for TrainingProgress {
         if step > 0 {
             say(&format!("resuming behind step {step}"));
         }
+        self.step = step;
         self.progress = Some(Progress::starting_at("training", plan.total_steps, step));
     }
 
+    fn on_drawing(&mut self, done: u64, total: u64) {
+        let (step, reward) = (self.step, self.reward);
+        if let Some(progress) = &mut self.progress {
+            progress.at(step, || {
+                let note = format!("drawing {done}/{total}");
+                reward.map_or(note.clone(), |reward| format!("reward {reward:.3} {note}"))
+            });
+        }
+    }
+
+    fn on_rollouts(&mut self, metrics: &RolloutMetrics) {
+        self.reward = Some(metrics.reward);
+    }
+
     fn on_step(&mut self, metrics: &StepMetrics) {
-        let validation = self.validation_nll;
+        let (validation, reward) = (self.validation_nll, self.reward);
+        self.step = metrics.step;
         if let Some(progress) = &mut self.progress {
             progress.at(metrics.step, || {
                 let mut note = format!(
@@ -135,6 +157,9 @@ impl Observer for TrainingProgress {
                 );
                 if let Some(nll) = validation {
                     note += &format!(" val {nll:.4}");
+                }
+                if let Some(reward) = reward {
+                    note = format!("reward {reward:.3} {note}");
                 }
                 note
             });

@@ -10,7 +10,6 @@ pub(crate) mod judge;
 mod random_model;
 mod recipes;
 mod report;
-mod steps;
 mod traces;
 
 use std::fs;
@@ -25,10 +24,10 @@ use serde_json::Value;
 use crate::interrupt;
 use crate::mistake::Mistake;
 use crate::progress::{Progress, duration, say};
+use crate::steps::{Halt, Steps, anew};
 use crate::table::print_json;
 use recipes::{Budget, FINE_TUNINGS, NamedRecipe, recipes};
 use report::{Report, SeedResult};
-use steps::{Halt, Steps};
 use traces::{Sizes, Task};
 
 /// The whole loop on a toy task, without a download: sample, grade, curate,
@@ -307,7 +306,7 @@ impl Pipeline<'_> {
         let prompts = self.path("problems.jsonl");
         let what = ["sample", &model, "--prompts", &prompts, "--out", &out];
         let how = ["-k", &draws, "--seed", &seed, "--max-tokens", MOST_TOKENS];
-        let arguments = [&what[..], &how[..], anew(&out)].concat();
+        let arguments = [&what[..], &how[..], anew(Path::new(&out))].concat();
         self.step("sample", &arguments, |result| {
             let of = |key: &str| result[key].as_f64().unwrap_or(f64::NAN);
             format!(
@@ -377,7 +376,7 @@ impl Pipeline<'_> {
         let benchmark = self.path("arithmetic.toml");
         let out = self.path(&format!("eval/{name}-{how}"));
         let what = ["eval", &model, "--benchmark", &benchmark, "--out", &out];
-        let anew = anew(&format!("{out}/results.json"));
+        let anew = anew(&Path::new(&out).join("results.json"));
         let arguments = [&what[..], sampling, anew].concat();
         self.step(&format!("eval-{name}-{how}"), &arguments, |result| {
             format!(
@@ -408,15 +407,6 @@ impl Pipeline<'_> {
 
     fn path(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
-    }
-}
-
-/// What makes a command replace an output that is there although it never came
-/// to its end.
-fn anew(output: &str) -> &'static [&'static str] {
-    match Path::new(output).exists() {
-        true => &["--restart"],
-        false => &[],
     }
 }
 

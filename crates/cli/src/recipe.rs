@@ -173,35 +173,14 @@ impl Recipe {
     /// Reads `path` (a recipe, or a run folder with its `recipe.toml`) and
     /// applies `sets`, each `dotted.key=value`.
     pub(crate) fn read(path: &Path, sets: &[String]) -> anyhow::Result<Self> {
-        let is_run = path.is_dir();
-        let path = if is_run {
-            path.join("recipe.toml")
-        } else {
-            path.to_owned()
-        };
-        let text = std::fs::read_to_string(&path).map_err(|error| {
-            Mistake::new(format!(
-                "{}: cannot read the recipe: {error}",
-                path.display()
-            ))
-        })?;
-        let folder = std::path::absolute(&path)?
-            .parent()
-            .map(Path::to_owned)
-            .unwrap_or_default();
-        let mut recipe: Self = parse(&path, &text, sets)?;
-        if is_run {
-            // A run goes on where it lies now, even if it was moved.
-            recipe.run = Some(folder.clone());
-        } else if recipe.run.is_none() {
-            let name = path.file_stem().unwrap_or_default();
-            recipe.run = Some(Path::new("runs").join(name));
-        }
+        let file = RecipeFile::open(path)?;
+        let mut recipe: Self = file.parse(sets)?;
+        recipe.run = Some(file.run_folder(recipe.run.as_deref()));
         for path in recipe.paths_mut() {
-            *path = folder.join(&path);
+            *path = file.folder.join(&path);
         }
         if let Some(eval) = &mut recipe.eval {
-            eval.resolve(&folder);
+            eval.resolve(&file.folder);
         }
         Ok(recipe)
     }
@@ -233,6 +212,57 @@ impl Recipe {
             paths.extend(&mut reference.cache);
         }
         paths
+    }
+}
+
+/// A recipe's file, of any command.
+pub(crate) struct RecipeFile {
+    path: PathBuf,
+    text: String,
+    /// The folder that its paths are relative to.
+    pub(crate) folder: PathBuf,
+    /// Whether it is the `recipe.toml` of a run's folder.
+    is_run: bool,
+}
+
+impl RecipeFile {
+    /// Opens `path`, a recipe, or a run folder with its `recipe.toml`.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        let is_run = path.is_dir();
+        let path = match is_run {
+            true => path.join("recipe.toml"),
+            false => path.to_owned(),
+        };
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Mistake::new(format!(
+                "{}: cannot read the recipe: {error}",
+                path.display()
+            ))
+        })?;
+        let absolute = std::path::absolute(&path)?;
+        Ok(Self {
+            folder: absolute.parent().map(Path::to_owned).unwrap_or_default(),
+            path,
+            text,
+            is_run,
+        })
+    }
+
+    pub(crate) fn parse<R: DeserializeOwned>(&self, sets: &[String]) -> Result<R, Mistake> {
+        parse(&self.path, &self.text, sets)
+    }
+
+    /// The run's folder: where the recipe says, or `runs/NAME` beside it.
+    pub(crate) fn run_folder(&self, said: Option<&Path>) -> PathBuf {
+        match said {
+            // A run goes on where it lies now, even if it was moved.
+            _ if self.is_run => self.folder.clone(),
+            Some(run) => self.folder.join(run),
+            None => {
+                let name = self.path.file_stem().unwrap_or_default();
+                self.folder.join("runs").join(name)
+            }
+        }
     }
 }
 

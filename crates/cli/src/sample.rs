@@ -1,7 +1,7 @@
 //! `iwsft sample`: completions from a model.
 
 mod file;
-mod prompts;
+pub(crate) mod prompts;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

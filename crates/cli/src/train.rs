@@ -355,7 +355,11 @@ fn decisions(recipe: &Recipe, objective: &Objective, model: &LanguageModel) -> S
 }
 
 /// Writes the trained model into `RUN/model`.
-fn export(run: &Path, files: &HuggingFaceFiles, parameters: &Tensor) -> anyhow::Result<PathBuf> {
+pub(crate) fn export(
+    run: &Path,
+    files: &HuggingFaceFiles,
+    parameters: &Tensor,
+) -> anyhow::Result<PathBuf> {
     let (model, beside) = (run.join("model"), run.join(".model.tmp"));
     let result = (|| -> anyhow::Result<()> {
         let _ = fs::remove_dir_all(&beside);

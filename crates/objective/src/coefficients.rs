@@ -1,5 +1,6 @@
 //! From log-probabilities to coefficients.
 
+use crate::anchor;
 use crate::diagnostics::Summary;
 use crate::objective::{Method, Objective, Reduction};
 use crate::ratio::{Clipped, capped_exp, trajectory_log_ratio};
@@ -25,6 +26,10 @@ impl Objective {
     /// summaries, and multiply the accumulated gradients by
     /// [`Summary::scale`]. How the trajectories are split into micro-batches
     /// then does not matter.
+    ///
+    /// Method `asft` adds `g a lambda (1 - p/ref)` to the `g a p` of DFT, under
+    /// the same reduction; its loss adds `lambda` times the estimate of the KL
+    /// divergence itself, not that coefficient times `log p`.
     ///
     /// Masked steps get 0. A trajectory whose steps are all masked counts
     /// nowhere, in no denominator either.
@@ -78,10 +83,12 @@ impl Objective {
                 summary.add_weight(weight, trajectory.quality);
                 weight
             });
-            let c = trajectory.quality * weight.value * step_weight * share;
-            *c_out = c as f32;
+            let factor = trajectory.quality * step_weight * share;
+            let c = factor * weight.value;
+            summary.add_step(trajectory, t, -c * f64::from(trajectory.log_p[t]));
+            let pull = self.anchor(trajectory, t, factor, summary);
+            *c_out = (c + pull) as f32;
             coefficients += c;
-            summary.add_step(trajectory, t, c);
         }
         summary.add_trajectory(match (self.self_normalise, self.reduction) {
             (true, _) => coefficients,
@@ -116,7 +123,7 @@ impl Objective {
                 let log_ref = trajectory.log_ref.map_or(log_q, |r| f64::from(r[t]));
                 self.clipped(capped_exp(self.temperature * (log_q - log_ref)))
             }
-            Method::Dft => Clipped::free(capped_exp(log_p)),
+            Method::Dft | Method::Asft { .. } => Clipped::free(capped_exp(log_p)),
             Method::PAlpha { alpha } => Clipped::free(capped_exp(alpha * log_p)),
             Method::Psft { epsilon } => {
                 let ratio = capped_exp(log_p - log_q);
@@ -131,6 +138,29 @@ impl Objective {
                 }
             }
         }
+    }
+
+    /// The anchor's part of a step's coefficient, and its loss and divergence
+    /// into the summary; 0 for methods without an anchor. `factor` is all that
+    /// multiplies the step's loss.
+    fn anchor(
+        &self,
+        trajectory: &Trajectory<'_>,
+        t: usize,
+        factor: f64,
+        summary: &mut Summary,
+    ) -> f64 {
+        let (Method::Asft { lambda }, Some(log_ref)) = (self.method, trajectory.log_ref) else {
+            return 0.0;
+        };
+        let log_ratio = f64::from(trajectory.log_p[t]) - f64::from(log_ref[t]);
+        let divergence = anchor::forward(log_ratio);
+        summary.add_divergence(
+            f64::from(trajectory.step_weight[t]),
+            divergence.value,
+            factor * lambda,
+        );
+        factor * lambda * divergence.coefficient
     }
 
     fn clipped(&self, ratio: f64) -> Clipped {

@@ -21,6 +21,9 @@ pub struct Summary {
     nll: f64,
     /// `sum(a (log p - log ref))`.
     log_ratio: f64,
+    /// `sum(a k3)`, and the step weights that it is of.
+    divergence: f64,
+    divergence_weights: f64,
     weights: f64,
     weight_sum: f64,
     weight_squares: f64,
@@ -47,6 +50,8 @@ impl Default for Summary {
             step_weights: 0.0,
             nll: 0.0,
             log_ratio: 0.0,
+            divergence: 0.0,
+            divergence_weights: 0.0,
             weights: 0.0,
             weight_sum: 0.0,
             weight_squares: 0.0,
@@ -74,6 +79,8 @@ impl Summary {
         self.step_weights += other.step_weights;
         self.nll += other.nll;
         self.log_ratio += other.log_ratio;
+        self.divergence += other.divergence;
+        self.divergence_weights += other.divergence_weights;
         self.weights += other.weights;
         self.weight_sum += other.weight_sum;
         self.weight_squares += other.weight_squares;
@@ -137,6 +144,7 @@ impl Summary {
             clipped_low: ratio(self.clipped_low, self.weights),
             clipped_high: ratio(self.clipped_high, self.weights),
             log_ratio: known(self.log_ratio / self.step_weights),
+            kl: (self.divergence_weights > 0.0).then(|| self.divergence / self.divergence_weights),
             trajectories: n as u64,
             steps: self.steps as u64,
         }
@@ -154,17 +162,31 @@ impl Summary {
         self.clipped_high += f64::from(u8::from(weight.high));
     }
 
-    /// Adds an unmasked step with coefficient `c`.
-    pub(crate) fn add_step(&mut self, trajectory: &Trajectory<'_>, t: usize, c: f64) {
+    /// Adds an unmasked step and its unnormalised loss.
+    pub(crate) fn add_step(&mut self, trajectory: &Trajectory<'_>, t: usize, loss: f64) {
         let log_p = f64::from(trajectory.log_p[t]);
         let step_weight = f64::from(trajectory.step_weight[t]);
-        self.loss -= c * log_p;
+        self.loss += loss;
         self.nll -= step_weight * log_p;
         self.step_weights += step_weight;
         self.steps += 1.0;
         if let Some(log_ref) = trajectory.log_ref {
             self.log_ratio += step_weight * (log_p - f64::from(log_ref[t]));
         }
+    }
+
+    /// Adds a step's divergence from the reference, which counts by its
+    /// `step_weight` in the mean and by `factor` in the loss.
+    pub(crate) fn add_divergence(&mut self, step_weight: f64, divergence: f64, factor: f64) {
+        self.divergence += step_weight * divergence;
+        self.divergence_weights += step_weight;
+        self.loss += factor * divergence;
+    }
+
+    /// Counts a trajectory that adds nothing to the loss, in the denominator
+    /// only.
+    pub(crate) fn add_idle(&mut self, denominator: f64) {
+        self.denominator += denominator;
     }
 
     /// Counts a trajectory with at least one unmasked step.
@@ -253,6 +275,10 @@ pub struct Diagnostics {
     /// Mean of `log p - log ref` in nats per step, averaged like
     /// [`Diagnostics::nll`].
     pub log_ratio: Option<f64>,
+    /// Estimate of the KL divergence that the objective holds down, in nats per
+    /// step, averaged like [`Diagnostics::nll`]: `KL(ref || p)` for `asft`,
+    /// `KL(p || ref)` for policy gradients. `None` for other objectives.
+    pub kl: Option<f64>,
     /// Trajectories with at least one unmasked step.
     pub trajectories: u64,
     /// Unmasked steps.

@@ -33,11 +33,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod anchor;
 pub mod bandit;
 mod coefficients;
 mod diagnostics;
 mod histogram;
 mod objective;
+pub mod policy_gradient;
 mod presets;
 mod ratio;
 mod resample;
@@ -47,6 +49,7 @@ mod steps;
 pub use diagnostics::{Diagnostics, Summary};
 pub use histogram::{HISTOGRAM_BINS, HISTOGRAM_EDGES, Histogram};
 pub use objective::{Length, Method, Objective, ObjectiveError, Proposal, Quality, Reduction};
+pub use policy_gradient::{Advantages, PolicyGradient, PolicyGradientSpec};
 pub use presets::Preset;
 pub use ratio::EXPONENT_CAP;
 pub use resample::{ResampleError, Resampler};

@@ -58,6 +58,13 @@ pub enum Method {
         /// Width of the trust region, at least 0.
         epsilon: f64,
     },
+    /// `p_t + lambda (1 - p_t / ref_t)` (arXiv 2509.23753): DFT, anchored by
+    /// `lambda` times an estimate of `KL(ref || p)` at the data's tokens, see
+    /// [`crate::anchor`].
+    Asft {
+        /// Weight of the anchor, at least 0.
+        lambda: f64,
+    },
 }
 
 impl Method {
@@ -70,12 +77,13 @@ impl Method {
             Self::Dft => "dft",
             Self::PAlpha { .. } => "p-alpha",
             Self::Psft { .. } => "psft",
+            Self::Asft { .. } => "asft",
         }
     }
 
-    /// Whether the coefficient is a ratio to the reference.
+    /// Whether the coefficient depends on the reference.
     pub fn uses_reference(self) -> bool {
-        matches!(self, Self::IwSft | Self::IwSftStep)
+        matches!(self, Self::IwSft | Self::IwSftStep | Self::Asft { .. })
     }
 
     /// Whether the coefficient depends on the proposal q.
@@ -194,6 +202,12 @@ pub enum ObjectiveError {
          q = {{ lagged = 8 }} or q = {{ ema = 0.9 }}"
     )]
     PsftCurrent,
+    /// Self-normalisation by a sum that may be 0 or negative.
+    #[error(
+        "`objective.self_normalise` divides by the sum of the coefficients, which method \"asft\" \
+         can make 0 or negative; remove it"
+    )]
+    AsftNormalised,
 }
 
 impl Objective {
@@ -282,6 +296,18 @@ impl Objective {
                 )?;
                 if self.q == Proposal::Current {
                     return Err(ObjectiveError::PsftCurrent);
+                }
+                Ok(())
+            }
+            Method::Asft { lambda } => {
+                range(
+                    "lambda",
+                    lambda,
+                    lambda >= 0.0,
+                    "a finite number of at least 0",
+                )?;
+                if self.self_normalise {
+                    return Err(ObjectiveError::AsftNormalised);
                 }
                 Ok(())
             }

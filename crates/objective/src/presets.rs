@@ -36,11 +36,14 @@ pub enum Preset {
     /// of its authors' recipe: epsilon 0.28, and the old policy renewed every
     /// 8 updates (256 prompts in mini-batches of 32).
     Psft,
+    /// Anchored SFT, arXiv 2509.23753: DFT and 0.05 times a KL divergence to
+    /// the reference, averaged over tokens.
+    Asft,
 }
 
 impl Preset {
     /// Every preset.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Sft,
         Self::IwSftLlm,
         Self::IwSftLlmStep,
@@ -49,6 +52,7 @@ impl Preset {
         Self::Dft,
         Self::PAlpha,
         Self::Psft,
+        Self::Asft,
     ];
 
     /// The name in a recipe.
@@ -62,6 +66,7 @@ impl Preset {
             Self::Dft => "dft",
             Self::PAlpha => "p-alpha",
             Self::Psft => "psft",
+            Self::Asft => "asft",
         }
     }
 
@@ -82,6 +87,7 @@ impl Preset {
             MethodName::Dft => Self::Dft,
             MethodName::PAlpha => Self::PAlpha,
             MethodName::Psft => Self::Psft,
+            MethodName::Asft => Self::Asft,
         }
     }
 
@@ -97,6 +103,7 @@ impl Preset {
             q: Proposal::Current,
             quality: Quality::Off,
             epsilon: 0.28,
+            lambda: 0.05,
         };
         let control = Values {
             temperature: 10.0,
@@ -133,12 +140,13 @@ impl Preset {
                 q: Proposal::Lagged(8),
                 ..token(MethodName::Psft)
             },
+            Self::Asft => token(MethodName::Asft),
         }
     }
 }
 
-/// A value for every key. `clip`, `q` and `epsilon` are used where the method
-/// has a use for them.
+/// A value for every key. `clip`, `q`, `epsilon` and `lambda` are used where the
+/// method has a use for them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Values {
     pub(crate) method: MethodName,
@@ -150,4 +158,5 @@ pub(crate) struct Values {
     pub(crate) q: Proposal,
     pub(crate) quality: Quality,
     pub(crate) epsilon: f64,
+    pub(crate) lambda: f64,
 }

@@ -40,6 +40,9 @@ pub struct ObjectiveSpec {
     /// The width of `psft`'s trust region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epsilon: Option<f64>,
+    /// The weight of `asft`'s anchor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lambda: Option<f64>,
     /// See [`Objective::temperature`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
@@ -79,6 +82,8 @@ pub enum MethodName {
     PAlpha,
     /// [`Method::Psft`]
     Psft,
+    /// [`Method::Asft`]
+    Asft,
 }
 
 impl ObjectiveSpec {
@@ -109,6 +114,9 @@ impl ObjectiveSpec {
             MethodName::Psft => Method::Psft {
                 epsilon: self.epsilon.unwrap_or(values.epsilon),
             },
+            MethodName::Asft => Method::Asft {
+                lambda: self.lambda.unwrap_or(values.lambda),
+            },
         };
         let unused = |key, remedy| ObjectiveError::Unused {
             key,
@@ -120,6 +128,9 @@ impl ObjectiveSpec {
         }
         if self.epsilon.is_some() && name != MethodName::Psft {
             return Err(unused("epsilon", ", or use \"psft\""));
+        }
+        if self.lambda.is_some() && name != MethodName::Asft {
+            return Err(unused("lambda", ", or use \"asft\""));
         }
         let inherited_clip = method.clips().then_some(values.clip);
         let inherited_q = if method.uses_q() {
@@ -153,19 +164,31 @@ impl TryFrom<ObjectiveSpec> for Objective {
 /// The spec that gives every value, without a preset.
 impl From<Objective> for ObjectiveSpec {
     fn from(objective: Objective) -> Self {
-        let (name, alpha, epsilon) = match objective.method {
-            Method::Sft => (MethodName::Sft, None, None),
-            Method::IwSft => (MethodName::IwSft, None, None),
-            Method::IwSftStep => (MethodName::IwSftStep, None, None),
-            Method::Dft => (MethodName::Dft, None, None),
-            Method::PAlpha { alpha } => (MethodName::PAlpha, Some(alpha), None),
-            Method::Psft { epsilon } => (MethodName::Psft, None, Some(epsilon)),
+        let (mut alpha, mut epsilon, mut lambda) = (None, None, None);
+        let name = match objective.method {
+            Method::Sft => MethodName::Sft,
+            Method::IwSft => MethodName::IwSft,
+            Method::IwSftStep => MethodName::IwSftStep,
+            Method::Dft => MethodName::Dft,
+            Method::PAlpha { alpha: value } => {
+                alpha = Some(value);
+                MethodName::PAlpha
+            }
+            Method::Psft { epsilon: value } => {
+                epsilon = Some(value);
+                MethodName::Psft
+            }
+            Method::Asft { lambda: value } => {
+                lambda = Some(value);
+                MethodName::Asft
+            }
         };
         Self {
             preset: None,
             method: Some(name),
             alpha,
             epsilon,
+            lambda,
             temperature: Some(objective.temperature),
             clip: objective.clip,
             length: Some(objective.length),

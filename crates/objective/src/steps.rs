@@ -76,6 +76,14 @@ pub enum StepsError {
         /// The value found.
         found: f32,
     },
+    /// An advantage is infinite or not a number.
+    #[error("`advantage`[{index}] is {found}; it must be finite")]
+    Advantage {
+        /// The trajectory.
+        index: usize,
+        /// The value found.
+        found: f32,
+    },
     /// The objective needs the reference's log-probabilities.
     #[error(
         "`{method}` weighs by the ratio to the reference policy, but the batch has no `log_ref`; \

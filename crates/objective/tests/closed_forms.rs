@@ -304,12 +304,40 @@ fn the_methods_say_what_they_need() {
             spec.alpha = Some(0.5);
         }
         let objective = spec.resolve().expect("a preset");
-        let iw = matches!(objective.method, Method::IwSft | Method::IwSftStep);
-        assert_eq!(objective.needs_reference(), iw, "{preset:?}");
+        let refers = matches!(
+            objective.method,
+            Method::IwSft | Method::IwSftStep | Method::Asft { .. }
+        );
+        assert_eq!(objective.needs_reference(), refers, "{preset:?}");
         let keeps_q = matches!(
             preset,
             Preset::IwSftControl | Preset::IwSftControlStep | Preset::Psft
         );
         assert_eq!(objective.needs_q(), keeps_q, "{preset:?}");
     }
+}
+
+#[test]
+fn asft_adds_to_dft_an_anchor_at_the_tokens_of_the_data() {
+    let batch = Batch::new();
+    let asft = objective("preset = 'asft'\nlambda = 0.5");
+    let (c, d, denominator) = batch.coefficients(&asft);
+    // p, plus 0.5 (1 - p/ref) with ratios 2, 2, 1/2, 1/2, 1.
+    let expected = [0.5 - 0.5, 0.25 - 0.5, 0.125 + 0.25, 0.5 + 0.25, 0.25 + 0.0];
+    assert_all(&c, &expected);
+    assert_eq!(denominator, 5.0);
+    // x - 1 - log x: 1 - ln 2 twice, ln 2 - 1/2 twice, 0.
+    let l2 = f64::from(L2);
+    let kl = (2.0 * (1.0 - l2) + 2.0 * (l2 - 0.5)) / 5.0;
+    assert!((d.kl.expect("a divergence") - kl).abs() < 1e-6);
+    let (dft_c, dft, _) = batch.coefficients(&objective("preset = 'dft'"));
+    assert!((d.loss - dft.loss - 0.5 * kl).abs() < 1e-6);
+    assert_eq!(dft.kl, None);
+    // Weights are those of DFT, whatever the anchor does.
+    assert_eq!(
+        (d.weight_min, d.weight_max),
+        (dft.weight_min, dft.weight_max)
+    );
+    let (without, _, _) = batch.coefficients(&objective("preset = 'asft'\nlambda = 0.0"));
+    assert_eq!(without, dft_c);
 }

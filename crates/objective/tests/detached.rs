@@ -139,3 +139,29 @@ fn a_live_weight_would_flip_the_sign_once_the_mean_nll_exceeds_one() {
         assert_eq!(slope(None) > 0.0, flips, "live, at mean {mean}");
     }
 }
+
+#[test]
+fn the_anchor_of_asft_is_the_gradient_of_its_own_loss() {
+    for reduction in ["token", "trajectory-mean"] {
+        let of =
+            |method: &str| objective(&format!("preset = '{method}'\nreduction = '{reduction}'"));
+        let (dft, mut asft) = (of("dft"), of("asft"));
+        asft.method = iwsft_objective::Method::Asft { lambda: 0.5 };
+        let anchor = |log_p: &[f32]| evaluate(&asft, log_p, None).0 - evaluate(&dft, log_p, None).0;
+        let (_, with) = evaluate(&asft, &LOG_P, None);
+        let (_, without) = evaluate(&dft, &LOG_P, None);
+        for t in 0..5 {
+            let at = |h: f32| {
+                let mut log_p = LOG_P;
+                log_p[t] += h;
+                anchor(&log_p)
+            };
+            let slope = (at(H) - at(-H)) / f64::from(2.0 * H);
+            let pull = with[t] - without[t];
+            assert!(
+                (slope + pull).abs() < 1e-5,
+                "step {t}, {reduction}: {slope} {pull}"
+            );
+        }
+    }
+}

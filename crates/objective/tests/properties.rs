@@ -1,6 +1,6 @@
 //! What holds for every batch.
 
-use iwsft_objective::{Objective, ObjectiveSpec, Proposal, Steps, Summary};
+use iwsft_objective::{Method, Objective, ObjectiveSpec, Proposal, Steps, Summary};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -57,11 +57,14 @@ fn objective() -> impl Strategy<Value = Objective> {
         "method = 'dft'",
         "method = 'p-alpha'\nalpha = 0.5",
         "method = 'psft'",
+        "method = 'asft'\nlambda = 0.3",
     ]);
     let length = prop::sample::select(vec!["mean", "sum"]);
     let reduction = prop::sample::select(vec!["trajectory-mean", "token"]);
     (method, length, reduction, any::<bool>(), 0.1_f64..10.0).prop_map(
         |(method, length, reduction, self_normalise, temperature)| {
+            // Coefficients of ASFT may be negative, and their sum 0.
+            let self_normalise = self_normalise && !method.contains("asft");
             let toml = format!(
                 "{method}\nlength = '{length}'\nreduction = '{reduction}'\n\
                  self_normalise = {self_normalise}\ntemperature = {temperature}"
@@ -258,6 +261,8 @@ proptest! {
         objective in objective(),
         batch in batch(),
     ) {
+        // The anchor's loss is a divergence, not its coefficient times log p.
+        prop_assume!(!matches!(objective.method, Method::Asft { .. }));
         let (c, summary) = evaluate(&objective, &batch, true);
         let log_p = batch.iter().flat_map(|t| &t.steps).map(|s| f64::from(s.log_p));
         let sum: f64 = c.iter().zip(log_p).map(|(c, log_p)| -f64::from(*c) * log_p).sum();

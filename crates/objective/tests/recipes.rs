@@ -102,6 +102,7 @@ fn a_method_alone_means_the_preset_of_its_name() {
         ("iw-sft-step", "iw-sft-llm-step"),
         ("dft", "dft"),
         ("psft", "psft"),
+        ("asft", "asft"),
     ] {
         assert_eq!(
             resolve(&format!("method = '{method}'")),
@@ -148,6 +149,7 @@ fn the_names_of_presets_are_those_that_recipes_use() {
         "method = 'sft'",
         "method = 'p-alpha'\nalpha = 1",
         "method = 'psft'",
+        "method = 'asft'",
     ] {
         let name = resolve(toml).expect(toml).method.name();
         assert!(toml.starts_with(&format!("method = '{name}'")));
@@ -211,6 +213,13 @@ fn invalid_values_and_combinations_are_refused_by_key_and_remedy() {
             "or use \"psft\"",
         ),
         ("preset = 'psft'\nepsilon = -0.1", "epsilon", "at least 0"),
+        ("preset = 'asft'\nlambda = -0.1", "lambda", "at least 0"),
+        ("preset = 'dft'\nlambda = 0.1", "lambda", "or use \"asft\""),
+        (
+            "preset = 'asft'\nself_normalise = true",
+            "self_normalise",
+            "remove it",
+        ),
         ("preset = 'psft'\nq = 'current'", "q", "lagged = 8"),
     ] {
         let message = refusal(toml);

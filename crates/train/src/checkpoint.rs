@@ -49,6 +49,9 @@ pub struct TrainerRecord {
     pub position: u64,
     /// Tokens trained on, all passes together.
     pub tokens: u64,
+    /// Tokens that the policy drew to train on, all rounds together.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub drawn: u64,
     /// Seconds of training, earlier sessions included.
     pub seconds: f64,
     /// Seed of the order of the data.
@@ -62,6 +65,10 @@ pub struct TrainerRecord {
     pub settings_hash: String,
     /// Every setting that the result depends on, by its dotted name.
     pub settings: BTreeMap<String, String>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl TrainerRecord {
@@ -307,6 +314,7 @@ mod tests {
             epoch: 0,
             position: step,
             tokens: 10 * step,
+            drawn: 0,
             seconds: 0.5,
             seed: 1,
             validation_nll,

@@ -164,16 +164,20 @@ impl TrainConfig {
         let total_steps = self
             .steps
             .unwrap_or_else(|| epochs.saturating_mul(steps_per_epoch));
-        let warmup_steps = match self.warmup {
+        Plan {
+            steps_per_epoch,
+            total_steps,
+            warmup_steps: self.warmup_steps(total_steps),
+        }
+    }
+
+    /// Steps of the warm-up of a run of `total_steps`.
+    pub(crate) fn warmup_steps(&self, total_steps: u64) -> u64 {
+        match self.warmup {
             Warmup::Steps(steps) => steps,
             // A product of a share and a count: rounding up gives every
             // non-zero share at least one step.
             Warmup::Share(share) => (share * total_steps as f64).ceil() as u64,
-        };
-        Plan {
-            steps_per_epoch,
-            total_steps,
-            warmup_steps,
         }
     }
 

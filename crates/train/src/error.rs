@@ -117,6 +117,15 @@ pub enum TrainError {
         source: SourceError,
     },
 
+    /// Rollouts could not be drawn or rewarded.
+    #[error("cannot draw round {}: {source}", .round + 1)]
+    Rollouts {
+        /// The round, from 0.
+        round: u64,
+        /// What went wrong.
+        source: SourceError,
+    },
+
     /// The policy's own files in a checkpoint could not be read.
     #[error("cannot read the policy in checkpoint {path}: {source}", path = path.display())]
     Load {

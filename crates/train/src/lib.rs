@@ -8,8 +8,9 @@
 //! bit, as one that was never interrupted.
 //!
 //! Files: `config` has the settings, `step` one optimizer step, `training` the
-//! loop, `state` and `checkpoint` what is saved, `run_folder` and `metrics`
-//! the folder around it, `log_probs` and `reference` the scoring of a data set
+//! loop over data and `on_policy` the loop over rollouts, `rule` what either
+//! optimises, `state` and `checkpoint` what is saved, `recorder`, `run_folder` and
+//! `metrics` the folder around it, `log_probs` and `reference` the scoring of a data set
 //! and its cache, `evaluator` and `observer` who looks on.
 
 mod atomic;
@@ -20,8 +21,11 @@ mod evaluator;
 mod log_probs;
 mod metrics;
 mod observer;
+mod on_policy;
 mod packing;
+mod recorder;
 mod reference;
+mod rule;
 mod run_folder;
 mod settings;
 mod state;
@@ -37,9 +41,11 @@ pub use error::{Difference, SourceError, TrainError};
 pub use evaluator::Evaluator;
 pub use log_probs::{LogProbs, score};
 pub use metrics::MetricsLog;
-pub use observer::{EvaluationMetrics, Observer, StepMetrics, ValidationMetrics};
+pub use observer::{EvaluationMetrics, Observer, RolloutMetrics, StepMetrics, ValidationMetrics};
+pub use on_policy::{OnPolicy, OnPolicyJob, Rollouts, Round, Rounds};
 pub(crate) use packing::micro_batches;
 pub use reference::ReferenceKey;
+pub use rule::Rule;
 pub use run_folder::RunFolder;
 pub use state::State;
 pub use step::{StepOutcome, Stepper};

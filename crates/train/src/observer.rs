@@ -15,6 +15,16 @@ pub trait Observer {
         let _ = (plan, step);
     }
 
+    /// So many rollouts of a round are drawn, of so many.
+    fn on_drawing(&mut self, done: u64, total: u64) {
+        let _ = (done, total);
+    }
+
+    /// Rollouts were drawn, which the following steps train on.
+    fn on_rollouts(&mut self, metrics: &RolloutMetrics) {
+        let _ = metrics;
+    }
+
     /// A step was made.
     fn on_step(&mut self, metrics: &StepMetrics) {
         let _ = metrics;
@@ -48,6 +58,15 @@ impl Observer for () {}
 impl Observer for Vec<Box<dyn Observer>> {
     fn on_start(&mut self, plan: &Plan, step: u64) {
         self.iter_mut().for_each(|each| each.on_start(plan, step));
+    }
+
+    fn on_drawing(&mut self, done: u64, total: u64) {
+        self.iter_mut()
+            .for_each(|each| each.on_drawing(done, total));
+    }
+
+    fn on_rollouts(&mut self, metrics: &RolloutMetrics) {
+        self.iter_mut().for_each(|each| each.on_rollouts(metrics));
     }
 
     fn on_step(&mut self, metrics: &StepMetrics) {
@@ -99,6 +118,40 @@ pub struct StepMetrics {
     /// The objective's report on the batch; `loss` is what is optimised.
     #[serde(flatten)]
     pub diagnostics: Diagnostics,
+}
+
+/// A line of `metrics.jsonl` about a round of rollouts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename = "rollouts")]
+pub struct RolloutMetrics {
+    /// The first step that trains on them: a resumed run that draws them again
+    /// drops this line with that step's.
+    pub step: u64,
+    /// Rounds, this one included.
+    pub round: u64,
+    /// Rollouts drawn.
+    pub rollouts: u64,
+    /// Groups of rollouts of one prompt.
+    pub groups: u64,
+    /// Mean reward.
+    pub reward: f64,
+    /// Share of groups whose rewards are all the same: they have no advantage.
+    pub no_signal: f64,
+    /// Mean length, in drawn tokens.
+    pub mean_tokens: f64,
+    /// Share of rollouts that a limit ended.
+    pub cut: f64,
+    /// Tokens drawn in this round, and in all so far.
+    pub tokens: u64,
+    /// The same of all rounds so far.
+    pub total_tokens: u64,
+    /// Seconds that drawing and grading took.
+    pub round_seconds: f64,
+    /// Drawn tokens a second.
+    pub tokens_per_second: f64,
+    /// Seconds of the run so far, earlier sessions included; evaluations do not
+    /// count.
+    pub seconds: f64,
 }
 
 /// A line of `metrics.jsonl` about a validation.

@@ -2,9 +2,9 @@
 //! as many passes as the memory asks for, and the result is that of one pass.
 
 use iwsft_engine::{Layout, Policy, Tensor, optim};
-use iwsft_objective::{Diagnostics, Objective, Proposal, Steps, Summary};
+use iwsft_objective::{Diagnostics, Proposal, Steps, Summary};
 
-use crate::{LogProbs, State, TrainError, Trajectories, micro_batches};
+use crate::{LogProbs, Rule, State, TrainError, Trajectories, micro_batches};
 
 /// What one optimizer step did.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +26,7 @@ pub struct StepOutcome {
 pub struct Stepper<'a, P: Policy, T> {
     pub(crate) policy: &'a mut P,
     trajectories: &'a T,
-    objective: Objective,
+    rule: Rule,
     reference: Option<LogProbs>,
     /// R = 1 for every row: the data's rewards are missing or below 0.
     unit_rewards: bool,
@@ -47,6 +47,7 @@ struct Rows {
     step_weight: Vec<f32>,
     reward: Vec<f32>,
     quality: Vec<f32>,
+    advantage: Vec<f32>,
     coefficients: Vec<f32>,
 }
 
@@ -64,16 +65,17 @@ where
     pub fn new(
         policy: &'a mut P,
         trajectories: &'a T,
-        objective: Objective,
+        rule: impl Into<Rule>,
         reference: Option<LogProbs>,
         micro_tokens: usize,
         max_grad_norm: Option<f64>,
     ) -> Result<Self, TrainError> {
+        let rule = rule.into();
         if let Some(reference) = &reference {
             reference.check(trajectories)?;
         }
         let indices = || 0..trajectories.len();
-        if reference.is_none() && objective.needs_reference() {
+        if reference.is_none() && rule.needs_reference() {
             let without = indices().find(|&index| {
                 let own = trajectories.reference(index);
                 own.is_none_or(|own| own.len() != trajectories.steps(index))
@@ -91,18 +93,13 @@ where
             layout,
             policy,
             trajectories,
-            objective,
+            rule,
             reference,
             unit_rewards,
             micro_tokens,
             max_grad_norm,
             rows: Rows::default(),
         })
-    }
-
-    /// What is optimised.
-    pub fn objective(&self) -> &Objective {
-        &self.objective
     }
 
     /// Whether rewards below 0 made R = 1 for every row: the bounds on J hold
@@ -124,7 +121,7 @@ where
         indices: &[usize],
         learning_rate: f64,
     ) -> Result<StepOutcome, TrainError> {
-        state.advance_proposal(self.objective.q);
+        state.advance_proposal(self.rule.proposal());
         let outcome = self.update(state, indices, learning_rate);
         if outcome.is_err() {
             // What was accumulated so far must not leak into a later step.
@@ -142,12 +139,15 @@ where
     ) -> Result<StepOutcome, TrainError> {
         let step = state.step + 1;
         let mut total = Summary::default();
-        let parts = micro_batches(self.trajectories, indices, self.micro_tokens);
+        let active = self
+            .rule
+            .without_idle(self.trajectories, indices, &mut total);
+        let parts = micro_batches(self.trajectories, &active, self.micro_tokens);
         for part in &parts {
             let part = &part.trajectories;
             let batch = self.trajectories.batch(part);
             self.rows.describe(self.trajectories, part);
-            self.forward(state, &batch);
+            self.forward(state, &batch, part);
             self.require_finite(step, part)?;
             let summary = self.weigh(step, part)?;
             self.policy.backward(
@@ -181,9 +181,10 @@ where
         })
     }
 
-    /// Log-probabilities under q, where it is not p, and then under p: the
-    /// backward pass follows its own forward pass.
-    fn forward(&mut self, state: &State, batch: &P::Batch) {
+    /// Log-probabilities under q, where it is not p (of rollouts: the policy that
+    /// drew them), and then under p: the backward pass follows its own forward
+    /// pass.
+    fn forward(&mut self, state: &State, batch: &P::Batch, part: &[usize]) {
         let steps = self.rows.step_weight.len();
         debug_assert_eq!(
             P::steps(batch),
@@ -195,6 +196,9 @@ where
             self.rows.log_q.resize(steps, 0.0);
             let log_q = &mut self.rows.log_q;
             self.policy.log_probs(proposal, batch, log_q);
+        }
+        if let Rule::PolicyGradient(_) = self.rule {
+            self.rows.behaviour(self.trajectories, part);
         }
         self.rows.log_p.resize(steps, 0.0);
         let log_p = &mut self.rows.log_p;
@@ -217,7 +221,14 @@ where
         );
         rows.coefficients.resize(rows.log_p.len(), 0.0);
         let summary = steps
-            .and_then(|steps| self.objective.coefficients(&steps, &mut rows.coefficients))
+            .and_then(|steps| match &self.rule {
+                Rule::Likelihood(objective) => {
+                    objective.coefficients(&steps, &mut rows.coefficients)
+                }
+                Rule::PolicyGradient(gradient) => {
+                    gradient.coefficients(&steps, &rows.advantage, &mut rows.coefficients)
+                }
+            })
             .map_err(|error| {
                 let first = part.first().map(|&index| self.trajectories.describe(index));
                 TrainError::Data(format!(
@@ -234,10 +245,11 @@ where
     /// Collects the rewards, qualities and reference log-probabilities.
     fn reward_and_refer(&mut self, part: &[usize]) {
         let rows = &mut self.rows;
-        let by_weight = self.objective.quality == iwsft_objective::Quality::Weight;
+        let by_weight = self.rule.weighs_by_quality();
         rows.reward.clear();
         rows.quality.clear();
         rows.log_ref.clear();
+        rows.advantage.clear();
         for &index in part {
             let reward = self.trajectories.reward(index).unwrap_or(1.0);
             rows.reward
@@ -247,6 +259,7 @@ where
             } else {
                 1.0
             };
+            rows.advantage.push(self.trajectories.advantage(index));
             rows.quality.push(self.trajectories.weight(index) * quality);
             let reference = match &self.reference {
                 Some(reference) => Some(reference.get(index)),
@@ -301,6 +314,15 @@ impl Rows {
             self.step_weight.resize(end, 1.0);
             trajectories.step_weight(index, &mut self.step_weight[start..end]);
             self.cu_steps.push(end);
+        }
+    }
+
+    /// Collects the log-probabilities that the rollouts `part` were drawn with.
+    fn behaviour<T: Trajectories>(&mut self, trajectories: &T, part: &[usize]) {
+        for &index in part {
+            // Where any row lacks them, the lengths differ and none is used.
+            let own = trajectories.behaviour(index).unwrap_or_default();
+            self.log_q.extend_from_slice(own);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -12,15 +12,12 @@ use iwsft_engine::schedule::Schedule;
 use iwsft_engine::{Policy, Tensor};
 use iwsft_objective::{Objective, Quality};
 
-use crate::checkpoint::{Checkpoint, Checkpoints, TrainerRecord};
+use crate::checkpoint::{Checkpoint, TrainerRecord};
+use crate::recorder::{Recorder, require_same};
 use crate::{
-    EvaluationMetrics, Evaluator, LogProbs, MetricsLog, Observer, Plan, PolicyFiles, RunFolder,
-    State, StepMetrics, Stepper, TrainConfig, TrainError, Trajectories, ValidationMetrics, score,
-    settings,
+    Evaluator, LogProbs, Observer, Plan, PolicyFiles, RunFolder, State, StepMetrics, Stepper,
+    TrainConfig, TrainError, Trajectories, ValidationMetrics, score, settings,
 };
-
-/// Room for the small files of checkpoints, beyond their tensors.
-const SMALL_FILES: u64 = 32 << 20;
 
 /// Everything that a run is made of.
 pub struct Job<'a, P: Policy, T> {
@@ -78,12 +75,7 @@ pub struct Training<'a, P: Policy, T> {
     config: TrainConfig,
     plan: Plan,
     schedule: Schedule,
-    files: &'a dyn PolicyFiles,
-    settings: BTreeMap<String, String>,
-    checkpoints: Checkpoints,
-    metrics: MetricsLog,
-    /// Held while the run lasts.
-    _folder: RunFolder,
+    recorder: Recorder<'a>,
     /// The present pass and its order.
     epoch: (u64, Vec<usize>),
     tokens: u64,
@@ -91,8 +83,6 @@ pub struct Training<'a, P: Policy, T> {
     best_nll: Option<f64>,
     /// The validation of the present step.
     validated: Option<f64>,
-    /// The last checkpoint.
-    saved: Option<(u64, PathBuf)>,
 }
 
 impl<'a, P, T> Training<'a, P, T>
@@ -139,30 +129,35 @@ where
         let stepper = Stepper::new(
             job.policy,
             job.train,
-            job.objective,
+            job.objective.clone(),
             job.reference,
             job.config.micro_tokens,
             job.config.clip(),
         )?;
         let optimizer = AdamW::new(stepper.policy.layout(), job.config.adamw());
-        let mut state = State::new(job.parameters, optimizer, stepper.objective());
+        let mut state = State::new(job.parameters, optimizer, &job.objective);
         if let Some(Checkpoint { path, record }) = &from {
             state.load(path, record.step, job.files)?;
         }
-        let checkpoints = folder.checkpoints();
-        let kept = checkpoints_at_once(&job.config, job.validation.is_some());
-        let missing = kept.saturating_sub(checkpoints.list()?.len()).max(1);
-        folder.require_space(missing as u64 * state.bytes(job.files) + SMALL_FILES)?;
+        let record = from.as_ref().map(|checkpoint| checkpoint.record.clone());
+        let record = record.as_ref();
+        let at_once = checkpoints_at_once(&job.config, job.validation.is_some());
+        let recorder = Recorder::open(
+            folder,
+            job.files,
+            settings,
+            from,
+            &state,
+            &job.config,
+            at_once,
+        )?;
 
-        let record = from.as_ref().map(|checkpoint| &checkpoint.record);
         Ok(Self {
-            metrics: MetricsLog::open(&folder.metrics(), state.step)?,
             schedule: job.config.schedule(plan.warmup_steps),
             tokens: record.map_or(0, |record| record.tokens),
             seconds: record.map_or(0.0, |record| record.seconds),
             best_nll: record.and_then(|record| record.best_validation_nll),
             validated: record.and_then(|record| record.validation_nll),
-            saved: from.map(|checkpoint| (checkpoint.record.step, checkpoint.path)),
             stepper,
             state,
             validation: job.validation,
@@ -170,10 +165,7 @@ where
             order,
             config: job.config,
             plan,
-            files: job.files,
-            settings,
-            checkpoints,
-            _folder: folder,
+            recorder,
             epoch: (0, first_epoch),
         })
     }
@@ -263,7 +255,7 @@ where
         let outcome = self
             .stepper
             .step(&mut self.state, &self.epoch.1[batch], learning_rate)
-            .map_err(|error| self.with_last_good(error))?;
+            .map_err(|error| self.recorder.with_last_good(error))?;
         self.validated = None;
         let seconds = start.elapsed().as_secs_f64();
         self.seconds += seconds;
@@ -281,7 +273,7 @@ where
             seconds: self.seconds,
             diagnostics: outcome.diagnostics,
         };
-        self.metrics.append(&metrics)?;
+        self.recorder.log(&metrics)?;
         observer.on_step(&metrics);
         Ok(())
     }
@@ -330,56 +322,24 @@ where
             best,
             seconds: self.seconds,
         };
-        self.metrics.append(&metrics)?;
+        self.recorder.log(&metrics)?;
         observer.on_validation(&metrics);
         Ok(best)
     }
 
-    /// Evaluates and logs it. As the log of a step is complete before its
-    /// checkpoint is written, a resumed run does not evaluate again.
     fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let Some((_, evaluator)) = &mut self.evaluator else {
             return Ok(());
         };
-        let step = self.state.step;
-        let found = evaluator
-            .evaluate(self.stepper.policy, &self.state.parameters)
-            .map_err(|source| TrainError::Evaluation { step, source })?;
-        let Some(found) = found else {
-            observer.on_message("the evaluation was broken off and is not logged");
-            return Ok(());
-        };
-        let metrics = EvaluationMetrics {
-            step,
-            seconds: self.seconds,
-            found,
-        };
-        self.metrics.append(&metrics)?;
-        observer.on_evaluation(&metrics);
-        Ok(())
+        let at = (self.state.step, self.seconds);
+        let parameters = &self.state.parameters;
+        self.recorder
+            .evaluate(*evaluator, self.stepper.policy, parameters, at, observer)
     }
 
-    /// Writes a checkpoint of the present step, unless there is one, and
-    /// removes those that need not be kept.
     fn save(&mut self, observer: &mut dyn Observer) -> Result<PathBuf, TrainError> {
-        let step = self.state.step;
-        if let Some((saved, path)) = &self.saved
-            && *saved == step
-        {
-            return Ok(path.clone());
-        }
-        // The log must reach at least as far as the checkpoint.
-        self.metrics.sync()?;
         let record = self.record();
-        let (state, files) = (&self.state, self.files);
-        let path = self
-            .checkpoints
-            .save(&record, |folder: &Path| state.save(folder, files))?;
-        self.saved = Some((step, path.clone()));
-        self.checkpoints
-            .prune(self.config.keep_last, self.config.keep_best)?;
-        observer.on_checkpoint(&path, step);
-        Ok(path)
+        self.recorder.save(&self.state, record, observer)
     }
 
     fn record(&self) -> TrainerRecord {
@@ -392,20 +352,14 @@ where
             epoch,
             position: in_epoch * self.config.batch_size as u64,
             tokens: self.tokens,
+            drawn: 0,
             seconds: self.seconds,
             seed: self.config.seed,
             validation_nll: self.validated,
             best_validation_nll: self.best_nll,
-            settings_hash: settings::hash(&self.settings),
-            settings: self.settings.clone(),
+            settings_hash: String::new(),
+            settings: BTreeMap::new(),
         }
-    }
-
-    fn with_last_good(&self, mut error: TrainError) -> TrainError {
-        if let TrainError::NonFinite { last_good, .. } = &mut error {
-            *last_good = self.saved.as_ref().map(|(_, path)| path.clone());
-        }
-        error
     }
 }
 
@@ -447,17 +401,6 @@ where
     let parameters = job.policy.layout().len();
     all.insert("parameters".to_owned(), parameters.to_string());
     all
-}
-
-fn require_same(from: &Checkpoint, now: &BTreeMap<String, String>) -> Result<(), TrainError> {
-    let differences = from.record.differences(now);
-    if differences.is_empty() {
-        return Ok(());
-    }
-    Err(TrainError::Changed {
-        path: from.path.clone(),
-        differences,
-    })
 }
 
 fn require_steps<T: Trajectories>(trajectories: &T) -> Result<(), TrainError> {

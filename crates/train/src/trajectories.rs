@@ -56,6 +56,19 @@ pub trait Trajectories {
         None
     }
 
+    /// Log-probabilities of the steps of trajectory `index` under the policy
+    /// that drew it, where it is a rollout.
+    fn behaviour(&self, index: usize) -> Option<&[f32]> {
+        let _ = index;
+        None
+    }
+
+    /// Advantage of trajectory `index`, where it is a rollout.
+    fn advantage(&self, index: usize) -> f32 {
+        let _ = index;
+        0.0
+    }
+
     /// Where trajectory `index` came from, for messages: `answers.jsonl:17`.
     fn describe(&self, index: usize) -> String;
 

@@ -156,13 +156,25 @@ impl Options {
         let mut options: Self =
             toml::from_str(&text).map_err(|error| refused(&error.to_string()))?;
         // Paths in the file are relative to its folder.
-        let folder = path.parent().unwrap_or(Path::new(""));
-        for path in options.model.iter_mut().chain(&mut options.decontaminate) {
-            *path = folder.join(&path);
-        }
+        options.resolve(path.parent().unwrap_or(Path::new("")));
         let mut table = toml::Table::try_from(options)?;
         table.extend(toml::Table::try_from(self)?);
         Ok(Self::deserialize(table)?)
+    }
+
+    /// The rows of reward 1 and more.
+    pub(crate) fn right_answers() -> Self {
+        Self {
+            min_reward: Some(1.0),
+            ..Self::default()
+        }
+    }
+
+    /// Makes paths relative to `folder` absolute, or relative to where it is.
+    pub(crate) fn resolve(&mut self, folder: &Path) {
+        for path in self.model.iter_mut().chain(&mut self.decontaminate) {
+            *path = folder.join(&path);
+        }
     }
 
     /// Whether any rule counts tokens.

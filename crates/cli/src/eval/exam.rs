@@ -59,6 +59,30 @@ pub(crate) struct SamplingOverrides {
     stop: Option<Vec<String>>,
 }
 
+impl SamplingOverrides {
+    /// The options of `iwsft eval` that say the same.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        fn option(name: &str, value: &Option<impl ToString>) -> Option<String> {
+            value
+                .as_ref()
+                .map(|value| format!("--{name}={}", value.to_string()))
+        }
+        let options = [
+            option("temperature", &self.temperature),
+            option("top-p", &self.top_p),
+            option("top-k", &self.top_k),
+            option("min-p", &self.min_p),
+            option("max-tokens", &self.max_tokens),
+        ];
+        let stop = self.stop.iter().flatten();
+        options
+            .into_iter()
+            .flatten()
+            .chain(stop.map(|text| format!("--stop={text}")))
+            .collect()
+    }
+}
+
 /// A file of problems.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DataFile {

@@ -60,6 +60,36 @@ impl EvalSection {
         }
     }
 
+    /// The options of `iwsft eval` that say the same.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        let mut option = |name: &str, value: Option<String>| {
+            arguments.extend(value.map(|value| format!("--{name}={value}")));
+        };
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        option("benchmark", self.benchmark.clone());
+        option("data", path(&self.data));
+        option("problems", path(&self.problems));
+        option("limit", self.limit.map(|limit| limit.to_string()));
+        option("seed", self.seed.map(|seed| seed.to_string()));
+        for metric in self.metrics.iter().flatten() {
+            option("metric", Some(metric.to_string()));
+        }
+        if let Some(k) = self.k {
+            arguments.extend(["-k".to_owned(), k.to_string()]);
+        }
+        if self.plain {
+            arguments.push("--plain".to_owned());
+        }
+        arguments.extend(self.sampling.arguments());
+        arguments
+    }
+
+    /// Refuses what could not be evaluated, before anything slow.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        self.exam().map(drop)
+    }
+
     /// Reads the problems.
     fn exam(&self) -> anyhow::Result<Exam> {
         if self.every == 0 {

@@ -58,19 +58,7 @@ impl Rows {
             });
         };
         let completion = self.completion(&at, &object)?;
-        let gold = match object.get(answer) {
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Number(number)) => number.to_string(),
-            found => {
-                let message = format!(
-                    "{at}: `{answer}`, the gold answer, is {}; expected text or a number. \
-                     --answer-column names another column; this row has {}",
-                    describe(found),
-                    names(&object),
-                );
-                return Err(Mistake::new(message).into());
-            }
-        };
+        let gold = gold(&at, &object, answer)?;
         Ok(Row {
             at,
             object,
@@ -107,6 +95,24 @@ impl Rows {
             );
             Mistake::new(message).into()
         })
+    }
+}
+
+/// The gold answer of a row, in column `answer`.
+pub(super) fn gold(
+    at: &Location,
+    object: &Map<String, Value>,
+    answer: &str,
+) -> Result<String, Mistake> {
+    match object.get(answer) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(Value::Number(number)) => Ok(number.to_string()),
+        found => Err(Mistake::new(format!(
+            "{at}: `{answer}`, the gold answer, is {}; expected text or a number. \
+             --answer-column (in a recipe: answer_column) names another column; this row has {}",
+            describe(found),
+            names(object),
+        ))),
     }
 }
 

@@ -3,26 +3,65 @@
 use super::axis::Axis;
 use super::curve::smooth;
 use super::plot::{Figure, Plot};
-use super::run::{Run, Step};
+use super::run::{Rollouts, Run, Step};
 
 /// A figure of one curve a run.
 struct Curve {
     id: &'static str,
     title: &'static str,
     says: &'static str,
-    value: fn(&Step) -> Option<f64>,
+    value: Value,
     /// Whether a logarithmic axis makes sense.
     logarithmic: bool,
     /// Whether single steps say little, so that their average is shown.
     noisy: bool,
 }
 
-const CURVES: [Curve; 8] = [
+/// What a curve shows: of steps, or of rounds of rollouts.
+enum Value {
+    Step(fn(&Step) -> Option<f64>),
+    Rollouts(fn(&Rollouts) -> Option<f64>),
+}
+
+impl Value {
+    fn points(&self, run: &Run) -> Vec<[f64; 2]> {
+        match self {
+            Self::Step(value) => run.curve(value),
+            Self::Rollouts(value) => run.rollouts_curve(value),
+        }
+    }
+}
+
+const CURVES: [Curve; 12] = [
+    Curve {
+        id: "reward",
+        title: "Mean reward of the rollouts",
+        says: "What the policy earns on the prompts that it trains on, as it is in that round.",
+        value: Value::Rollouts(|round| round.reward),
+        logarithmic: false,
+        noisy: true,
+    },
+    Curve {
+        id: "signal",
+        title: "Groups without signal, %",
+        says: "Prompts whose completions all earned the same: nothing is learned from them.",
+        value: Value::Rollouts(|round| round.no_signal.map(|share| 100.0 * share)),
+        logarithmic: false,
+        noisy: true,
+    },
+    Curve {
+        id: "length",
+        title: "Tokens of a completion",
+        says: "Mean length of what the policy wrote.",
+        value: Value::Rollouts(|round| round.mean_tokens),
+        logarithmic: false,
+        noisy: true,
+    },
     Curve {
         id: "loss",
         title: "Loss",
         says: "What is optimised; comparable only between runs of one objective.",
-        value: |step| step.loss,
+        value: Value::Step(|step| step.loss),
         logarithmic: true,
         noisy: true,
     },
@@ -31,7 +70,7 @@ const CURVES: [Curve; 8] = [
         title: "Effective sample, % of the batch",
         says: "How many equally weighted examples the weights are worth: near 100 they hardly \
                matter, near 0 a few examples decide everything.",
-        value: |step| step.effective_share.map(|share| 100.0 * share),
+        value: Value::Step(|step| step.effective_share.map(|share| 100.0 * share)),
         logarithmic: false,
         noisy: true,
     },
@@ -39,7 +78,15 @@ const CURVES: [Curve; 8] = [
         id: "distance",
         title: "Distance from the reference, nats per token",
         says: "How much likelier the policy makes the data than the reference did.",
-        value: |step| step.log_ratio,
+        value: Value::Step(|step| step.log_ratio),
+        logarithmic: false,
+        noisy: true,
+    },
+    Curve {
+        id: "kl",
+        title: "KL divergence from the reference, nats per token",
+        says: "What the objective holds down, as estimated at the chosen tokens.",
+        value: Value::Step(|step| step.kl),
         logarithmic: false,
         noisy: true,
     },
@@ -47,7 +94,7 @@ const CURVES: [Curve; 8] = [
         id: "clipped",
         title: "Clipped weights, %",
         says: "The share of weights that the clip cut off at either end.",
-        value: |step| step.clipped.map(|share| 100.0 * share),
+        value: Value::Step(|step| step.clipped.map(|share| 100.0 * share)),
         logarithmic: false,
         noisy: true,
     },
@@ -55,7 +102,7 @@ const CURVES: [Curve; 8] = [
         id: "gradient",
         title: "Gradient norm",
         says: "Before clipping; spikes mean that a batch disagreed with the rest.",
-        value: |step| step.grad_norm,
+        value: Value::Step(|step| step.grad_norm),
         logarithmic: true,
         noisy: true,
     },
@@ -63,7 +110,7 @@ const CURVES: [Curve; 8] = [
         id: "rate",
         title: "Learning rate",
         says: "The size of a step, as the schedule has it.",
-        value: |step| step.learning_rate,
+        value: Value::Step(|step| step.learning_rate),
         logarithmic: false,
         noisy: false,
     },
@@ -71,7 +118,7 @@ const CURVES: [Curve; 8] = [
         id: "speed",
         title: "Tokens per second",
         says: "Prompts included; a dip means that something else used the machine.",
-        value: |step| step.tokens_per_second,
+        value: Value::Step(|step| step.tokens_per_second),
         logarithmic: false,
         noisy: true,
     },
@@ -79,7 +126,7 @@ const CURVES: [Curve; 8] = [
         id: "time",
         title: "Minutes of training",
         says: "Time spent in steps, over all sessions.",
-        value: |step| step.seconds.map(|seconds| seconds / 60.0),
+        value: Value::Step(|step| step.seconds.map(|seconds| seconds / 60.0)),
         logarithmic: false,
         noisy: false,
     },
@@ -102,7 +149,7 @@ fn steps(runs: &[Run]) -> Axis {
 }
 
 fn single(curve: &Curve, runs: &[Run]) -> Option<Figure> {
-    let raw: Vec<_> = runs.iter().map(|run| run.curve(curve.value)).collect();
+    let raw: Vec<_> = runs.iter().map(|run| curve.value.points(run)).collect();
     let heights = || raw.iter().flatten().map(|[_, y]| *y);
     let first = heights().next()?;
     if SILENT_WHEN_FLAT.contains(&curve.id) && heights().all(|y| y == first) {

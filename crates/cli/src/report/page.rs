@@ -171,6 +171,14 @@ fn glance(runs: &[Run], summaries: &[Summary]) -> String {
 /// What a run came to, in a sentence of figures.
 fn finding(summary: &Summary) -> String {
     let mut parts = Vec::new();
+    if let (Some(first), Some(end)) = (summary.reward_first, summary.reward_end) {
+        let verb = if end > first { "rose" } else { "fell" };
+        parts.push(format!(
+            "the mean reward of its rollouts {verb} from {} to {}",
+            number(first),
+            number(end)
+        ));
+    }
     if let (Some(before), Some(after)) = (summary.validation_nll_before, summary.validation_nll) {
         let verb = if after < before { "fell" } else { "rose" };
         parts.push(format!(

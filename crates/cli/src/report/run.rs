@@ -19,6 +19,7 @@ pub(super) struct Run {
     pub(super) path: PathBuf,
     pub(super) steps: Vec<Step>,
     pub(super) validations: Vec<Validation>,
+    pub(super) rollouts: Vec<Rollouts>,
     pub(super) evaluations: Vec<Evaluation>,
     /// The recipe as resolved, by dotted keys.
     pub(super) recipe: BTreeMap<String, String>,
@@ -53,6 +54,7 @@ pub(super) struct Step {
     pub(super) weight_histogram: Vec<u64>,
     pub(super) clipped: Option<f64>,
     pub(super) log_ratio: Option<f64>,
+    pub(super) kl: Option<f64>,
 }
 
 /// A line about a validation.
@@ -62,11 +64,23 @@ pub(super) struct Validation {
     pub(super) nll: Option<f64>,
 }
 
+/// A line about a round of rollouts.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default)]
+pub(super) struct Rollouts {
+    pub(super) step: u64,
+    pub(super) reward: Option<f64>,
+    pub(super) no_signal: Option<f64>,
+    pub(super) mean_tokens: Option<f64>,
+    pub(super) total_tokens: Option<u64>,
+}
+
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Record {
     Step(Box<Step>),
     Validation(Validation),
+    Rollouts(Rollouts),
     Eval(serde_json::Value),
     /// Of a later program.
     #[serde(other)]
@@ -83,6 +97,7 @@ impl Run {
             path: path.to_owned(),
             steps: Vec::new(),
             validations: Vec::new(),
+            rollouts: Vec::new(),
             evaluations: evaluation::results(path),
             recipe: recipe(path)?,
             sessions: environment::sessions(path),
@@ -92,6 +107,7 @@ impl Run {
             match serde_json::from_str(line) {
                 Ok(Record::Step(step)) => run.steps.push(*step),
                 Ok(Record::Validation(validation)) => run.validations.push(validation),
+                Ok(Record::Rollouts(rollouts)) => run.rollouts.push(rollouts),
                 Ok(Record::Eval(record)) => run.evaluations.extend(evaluation::find(&record)),
                 Ok(Record::Other) => {}
                 Err(_) => run.unreadable += 1,
@@ -111,6 +127,14 @@ impl Run {
     pub(super) fn curve(&self, value: impl Fn(&Step) -> Option<f64>) -> Vec<[f64; 2]> {
         let point = |step: &Step| Some([step.step as f64, value(step)?]);
         let mut points: Vec<_> = self.steps.iter().filter_map(point).collect();
+        points.retain(|[_, y]| y.is_finite());
+        points
+    }
+
+    /// A curve over the steps that rounds of rollouts began with.
+    pub(super) fn rollouts_curve(&self, value: impl Fn(&Rollouts) -> Option<f64>) -> Vec<[f64; 2]> {
+        let point = |each: &Rollouts| Some([each.step as f64, value(each)?]);
+        let mut points: Vec<_> = self.rollouts.iter().filter_map(point).collect();
         points.retain(|[_, y]| y.is_finite());
         points
     }

@@ -18,6 +18,11 @@ pub(super) struct Summary {
     pub(super) seconds: Option<f64>,
     pub(super) tokens: Option<u64>,
     pub(super) tokens_per_second: Option<f64>,
+    /// Of a run on rollouts.
+    pub(super) tokens_sampled: Option<u64>,
+    pub(super) reward_first: Option<f64>,
+    pub(super) reward_end: Option<f64>,
+    pub(super) kl_end: Option<f64>,
     pub(super) nll_end: Option<f64>,
     pub(super) validation_nll_before: Option<f64>,
     pub(super) validation_nll: Option<f64>,
@@ -54,6 +59,10 @@ impl Summary {
             tokens_per_second: last
                 .total_tokens
                 .and_then(|tokens| Some(tokens as f64 / seconds?)),
+            tokens_sampled: run.rollouts.last().and_then(|round| round.total_tokens),
+            reward_first: run.rollouts.first().and_then(|round| round.reward),
+            reward_end: last_tenth(&run.rollouts_curve(|round| round.reward)),
+            kl_end: end(|step| step.kl),
             nll_end: end(|step| step.nll),
             validation_nll_before: run
                 .validations

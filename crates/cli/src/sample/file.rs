@@ -42,6 +42,8 @@ pub(crate) struct Summary {
     out: PathBuf,
     prompts: usize,
     completions: usize,
+    /// All tokens, where every completion's are known.
+    tokens: Option<usize>,
     /// Where every completion's tokens are known.
     mean_tokens: Option<f64>,
     /// Share that an end token or stop text ended.
@@ -132,6 +134,7 @@ pub(crate) fn sample(
         out: out.to_owned(),
         prompts: job.rows.len(),
         completions: total,
+        tokens: all_known.then_some(drawn),
         mean_tokens: all_known.then_some(drawn as f64 / total as f64),
         stopped: stopped as f64 / total as f64,
         cut: (total - stopped) as f64 / total as f64,

@@ -1,21 +1,22 @@
 //! Prompts from the rows of a file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use iwsft_data::{Location, read_objects};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::generator::Prompt;
 use crate::mistake::Mistake;
 
-/// How prompts are made.
-#[derive(Debug, clap::Args)]
+/// How prompts are made, as options, or as keys of a recipe.
+#[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Prompts")]
 pub(crate) struct PromptArgs {
     /// The column with the prompt: a text, or messages, of which a last answer is
     /// left out. [default: prompt, else messages]
     #[arg(long, value_name = "NAME", requires = "prompts")]
-    prompt_column: Option<String>,
+    pub(crate) prompt_column: Option<String>,
     /// The prompt's text, with columns of the row in braces: 'Q: {question}\nA:'.
     #[arg(
         long,
@@ -23,17 +24,68 @@ pub(crate) struct PromptArgs {
         requires = "prompts",
         conflicts_with = "prompt_column"
     )]
-    template: Option<String>,
+    pub(crate) template: Option<String>,
     /// Put a prompt of text into the model's chat template as a user's message.
     #[arg(long)]
-    chat: bool,
+    pub(crate) chat: bool,
     /// A system message to begin conversations with.
     #[arg(long, value_name = "TEXT")]
-    system: Option<String>,
+    pub(crate) system: Option<String>,
     /// Take the first rows only.
     #[arg(long, value_name = "N", requires = "prompts",
           value_parser = clap::value_parser!(u32).range(1..))]
-    limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
+}
+
+/// `[prompts]`: what is asked. The keys are the options of `iwsft sample`.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PromptsSection {
+    /// A file whose rows have prompts, and what grading needs.
+    pub(crate) file: PathBuf,
+    /// The column with the prompt.
+    pub(crate) prompt_column: Option<String>,
+    /// The prompt's text, with columns of the row in braces.
+    pub(crate) template: Option<String>,
+    /// Put a prompt of text into the model's chat template.
+    #[serde(default)]
+    pub(crate) chat: bool,
+    /// A system message to begin conversations with.
+    pub(crate) system: Option<String>,
+    /// Take the first rows only.
+    pub(crate) limit: Option<u32>,
+}
+
+impl PromptsSection {
+    pub(crate) fn args(&self) -> PromptArgs {
+        PromptArgs {
+            prompt_column: self.prompt_column.clone(),
+            template: self.template.clone(),
+            chat: self.chat,
+            system: self.system.clone(),
+            limit: self.limit,
+        }
+    }
+
+    /// The options of `iwsft sample` that say the same, but for the file and its
+    /// limit.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        let options = [
+            ("--prompt-column", &self.prompt_column),
+            ("--template", &self.template),
+            ("--system", &self.system),
+        ];
+        for (option, value) in options {
+            if let Some(value) = value {
+                arguments.push(format!("{option}={value}"));
+            }
+        }
+        if self.chat {
+            arguments.push("--chat".to_owned());
+        }
+        arguments
+    }
 }
 
 /// A row to draw completions for.
@@ -109,7 +161,7 @@ impl PromptArgs {
         wanted.iter().find_map(find).ok_or_else(|| {
             Mistake::new(format!(
                 "{at}: no column `{}`; the row has {}; name the prompt's column with --prompt-column, \
-                 or make a prompt of several with --template",
+                 or make a prompt of several with --template (in a recipe: prompt_column, template)",
                 wanted.join("` or `"),
                 names(row)
             ))

@@ -12,7 +12,9 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use iwsft_objective::{Diagnostics, HISTOGRAM_EDGES};
-use iwsft_train::{EvaluationMetrics, Observer, Plan, StepMetrics, ValidationMetrics};
+use iwsft_train::{
+    EvaluationMetrics, Observer, Plan, RolloutMetrics, StepMetrics, ValidationMetrics,
+};
 
 use crate::progress::say;
 
@@ -91,6 +93,18 @@ impl Observer for EventFile {
         }
     }
 
+    fn on_rollouts(&mut self, metrics: &RolloutMetrics) {
+        let values = [
+            ("rollouts/reward", metrics.reward),
+            ("rollouts/no_signal", metrics.no_signal),
+            ("rollouts/mean_tokens", metrics.mean_tokens),
+            ("rollouts/cut", metrics.cut),
+            ("speed/sampled_per_second", metrics.tokens_per_second),
+        ];
+        let values = values.map(|(tag, value)| scalar(tag, value));
+        self.write_values(metrics.step, &values);
+    }
+
     fn on_step(&mut self, metrics: &StepMetrics) {
         let diagnostics = &metrics.diagnostics;
         let mut values: Vec<_> = scalars(metrics)
@@ -121,7 +135,7 @@ impl Observer for EventFile {
 }
 
 /// What is told of a step, by TensorBoard's tags.
-fn scalars(metrics: &StepMetrics) -> [(&'static str, Option<f64>); 17] {
+fn scalars(metrics: &StepMetrics) -> [(&'static str, Option<f64>); 18] {
     let diagnostics = &metrics.diagnostics;
     [
         ("loss/optimised", Some(diagnostics.loss)),
@@ -138,6 +152,7 @@ fn scalars(metrics: &StepMetrics) -> [(&'static str, Option<f64>); 17] {
         ("weights/max", Some(diagnostics.weight_max)),
         ("weights/clipped", Some(diagnostics.clipped)),
         ("reference/log_ratio", diagnostics.log_ratio),
+        ("reference/kl", diagnostics.kl),
         ("optimizer/learning_rate", Some(metrics.learning_rate)),
         ("optimizer/grad_norm", Some(metrics.grad_norm)),
         ("speed/tokens_per_second", Some(metrics.tokens_per_second)),

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use iwsft_train::{EvaluationMetrics, Observer, Plan, StepMetrics, ValidationMetrics};
+use iwsft_train::{
+    EvaluationMetrics, Observer, Plan, RolloutMetrics, StepMetrics, ValidationMetrics,
+};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -70,6 +72,10 @@ fn lock(view: &Mutex<View>) -> MutexGuard<'_, View> {
 impl Observer for Screen {
     fn on_start(&mut self, plan: &Plan, step: u64) {
         self.view().start(plan, step);
+    }
+
+    fn on_rollouts(&mut self, metrics: &RolloutMetrics) {
+        self.view().rollouts(metrics);
     }
 
     fn on_step(&mut self, metrics: &StepMetrics) {

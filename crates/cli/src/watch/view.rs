@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use iwsft_train::{Plan, StepMetrics, ValidationMetrics};
+use iwsft_train::{Plan, RolloutMetrics, StepMetrics, ValidationMetrics};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -29,6 +29,8 @@ pub(super) struct View {
     iw_bound: Curve,
     sft_bound: Curve,
     share: Curve,
+    /// Mean reward of rollouts, where the run is on rollouts.
+    reward: Curve,
     messages: Vec<String>,
 }
 
@@ -48,6 +50,7 @@ impl View {
             iw_bound: Curve::new(),
             sft_bound: Curve::new(),
             share: Curve::new(),
+            reward: Curve::new(),
             messages: Vec::new(),
         }
     }
@@ -72,6 +75,10 @@ impl View {
         add(|view| &mut view.sft_bound, told.sft_bound);
         add(|view| &mut view.share, Some(100.0 * told.effective_share));
         self.last = Some(metrics.clone());
+    }
+
+    pub(super) fn rollouts(&mut self, metrics: &RolloutMetrics) {
+        self.reward.push((metrics.step as f64, metrics.reward));
     }
 
     pub(super) fn validation(&mut self, metrics: &ValidationMetrics) {
@@ -199,6 +206,11 @@ fn likelihood(view: &View, frame: &mut Frame<'_>, area: Rect) {
 }
 
 fn bounds(view: &View, frame: &mut Frame<'_>, area: Rect) {
+    if let Some((_, now)) = view.reward.last() {
+        let title = vec![Span::styled(format!(" mean reward {now:.3} "), J)];
+        chart(view, frame, area, title, &[(&view.reward, J)]);
+        return;
+    }
     if view.j.is_empty() {
         let text = "No reference, so no J and no bounds: an empty [reference] section in the recipe gives one.";
         let block = Block::bordered()

@@ -1,6 +1,6 @@
-//! The commands that a quickstart consists of, run one after the other as a
-//! user would run them. The result of a command is kept, and a command whose
-//! result is there already is not run again.
+//! Commands of this program, run one after the other as a user would run them:
+//! those of a quickstart, or of expert iteration. The result of a command is kept,
+//! and a command whose result is there already is not run again.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::interrupt;
 
-/// Runs commands of this program for one seed.
+/// Runs commands of this program for one folder of files.
 pub(crate) struct Steps<'a> {
     /// This program.
     program: PathBuf,
@@ -112,6 +112,15 @@ impl<'a> Steps<'a> {
         let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
         let log = self.log.display();
         anyhow::anyhow!("{shown} ended with {status}; {log} ends with\n{last}")
+    }
+}
+
+/// What makes a command replace an output that is there although it never came
+/// to its end.
+pub(crate) fn anew(output: &Path) -> &'static [&'static str] {
+    match output.exists() {
+        true => &["--restart"],
+        false => &[],
     }
 }
 
