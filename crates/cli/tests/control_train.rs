@@ -177,6 +177,79 @@ fn every_objective_trains_a_policy() {
     train(&place, "differs", &sets).fails(2, &["share/seed-0/model", "differs", "widths"]);
 }
 
+/// What turns the recipe into one of a baseline.
+const AS_BASELINE: [&str; 5] = [
+    "objective=",
+    "behaviour_cloning=",
+    "policy=",
+    "train=",
+    "environment.every=4",
+];
+
+#[test]
+fn every_baseline_trains_a_policy_and_goes_on_bit_for_bit() {
+    let place = prepared();
+    for algorithm in ["td3-bc", "iql", "awac", "cql", "rebrac"] {
+        let baseline =
+            format!("baseline={{algorithm=\"{algorithm}\",steps=8,batch_size=8,hidden=[8,8]}}");
+        let sets = [&AS_BASELINE[..], &["data.percentiles=", &baseline]].concat();
+        let told = train(&place, algorithm, &sets).succeeds();
+        let result = &told.json()[0];
+        assert_eq!(result["method"], algorithm);
+        assert!(result["start"].is_null(), "{told}");
+        let found = result["last"]["return"]["value"].as_f64().unwrap();
+        assert!((-2000.0..0.0).contains(&found), "{algorithm}: {found}");
+        let training = format!("{algorithm}/seed-1/training");
+        let at: Vec<_> = place
+            .metrics(&training, "eval")
+            .iter()
+            .map(|line| line["step"].clone())
+            .collect();
+        assert_eq!(at, [4, 8]);
+        let update = &place.metrics(&training, "update")[0];
+        assert!(number(update, "critic_loss").is_finite());
+
+        // As if it had been killed in its last evaluation.
+        let expected = place.weights(&format!("{algorithm}/seed-1"));
+        let seed = place.path(algorithm).join("seed-1");
+        fs::remove_file(seed.join("results.json")).unwrap();
+        fs::remove_dir_all(seed.join("model")).unwrap();
+        let run = place.path(algorithm);
+        let resume = ["control", "train", run.to_str().unwrap(), "--resume"];
+        place.iwsft(&resume).succeeds();
+        assert_eq!(place.weights(&format!("{algorithm}/seed-1")), expected);
+    }
+}
+
+#[test]
+fn a_baseline_with_settings_that_are_not_its_own_is_refused() {
+    let place = prepared();
+    let baseline = "baseline={algorithm=\"iql\",steps=4,hidden=[8]}";
+    for (sets, expected) in [
+        (&[baseline][..], &["either [objective] or [baseline]"][..]),
+        (&["objective="], &["either [objective] or [baseline]"]),
+        (
+            &["objective=", "behaviour_cloning=", "train=", baseline],
+            &["[policy]", "no effect"],
+        ),
+        (
+            &["objective=", "policy=", "train=", baseline],
+            &["[behaviour_cloning]", "no effect"],
+        ),
+        (
+            &["objective=", "policy=", "behaviour_cloning=", baseline],
+            &["[train]", "no effect"],
+        ),
+    ] {
+        train(&place, "refused", sets).fails(2, expected);
+        assert!(!place.exists("refused"), "{sets:?}");
+    }
+    let sets = [&AS_BASELINE[..], &[baseline, "baseline.expectil=0.5"]].concat();
+    train(&place, "refused", &sets).fails(2, &["expectil"]);
+    let sets = [&AS_BASELINE[..], &[baseline, "baseline.hidden=[0]"]].concat();
+    train(&place, "refused", &sets).fails(2, &["0 numbers"]);
+}
+
 #[test]
 fn what_cannot_be_trained_is_refused_before_anything_is_written() {
     let place = prepared();
@@ -239,7 +312,7 @@ fn what_cannot_act_or_be_recorded_is_refused() {
         .iwsft(&[&args[..], &["CartPole-v1"]].concat())
         .fails(2, &["choices"]);
     let out = place.path("out.hdf5");
-    let args = ["control", "collect", out.to_str().unwrap()];
+    let args = ["control", "record", out.to_str().unwrap()];
     for (more, expected) in [
         (
             &["--environment", "PointMaze-UMaze-v0"][..],
