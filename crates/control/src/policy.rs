@@ -8,7 +8,7 @@ mod files;
 use std::ops::Range;
 
 use iwsft_engine::ops::{gaussian, linear, relu, tanh};
-use iwsft_engine::{Layout, Policy, Tensor};
+use iwsft_engine::{Layout, Policy, Precision, Tensor};
 
 pub use config::GaussianConfig;
 pub use error::PolicyError;
@@ -155,6 +155,7 @@ impl GaussianPolicy {
                 y.view_mut(0..n * layer.output),
                 [n, layer.input, layer.output],
                 false,
+                Precision::F32,
             );
             let y = y.view_mut(0..n * layer.output);
             match index + 1 < self.layers.len() {
@@ -232,13 +233,20 @@ impl Policy for GaussianPolicy {
             let upstream = dy.view(0..n * layer.output);
             let x = work.activations[index].view(0..n * layer.input);
             let dweight = gradients.view_mut(layer.weight.clone());
-            linear::backward_weight(upstream, x, dweight, sizes);
+            linear::backward_weight(upstream, x, dweight, sizes, Precision::F32);
             linear::backward_bias(upstream, gradients.view_mut(layer.bias.clone()));
             // Nothing depends on the gradient of what was seen.
             if index > 0 {
                 let weight = parameters.view(layer.weight.clone());
                 let mut dinput = dx.view_mut(0..n * layer.input);
-                linear::backward_input(upstream, weight, dinput.reborrow(), sizes, false);
+                linear::backward_input(
+                    upstream,
+                    weight,
+                    dinput.reborrow(),
+                    sizes,
+                    false,
+                    Precision::F32,
+                );
                 relu::backward_in_place(x, dinput);
                 std::mem::swap(&mut dy, &mut dx);
             }

@@ -1,7 +1,7 @@
 //! Small computations whose results are known: a processor, a compiler or a
 //! build that gets them wrong would train nonsense.
 
-use iwsft_engine::{Tensor, ops::linear};
+use iwsft_engine::{Precision, Tensor, ops::linear};
 use iwsft_objective::bandit::{self, Config, Method};
 
 use super::{Check, State};
@@ -31,6 +31,7 @@ fn products() -> Check {
         y.all_mut(),
         sizes,
         false,
+        Precision::F32,
     );
 
     let (mut error, mut largest) = (0.0f64, 0.0f64);
