@@ -1,9 +1,9 @@
 //! Packing and multiplying with AVX512_BF16.
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::kernel::{After, Before, Tile};
-use super::pack::ROUND;
 use super::{COLUMNS, ROWS};
 use crate::matmul::Matrix;
 
@@ -27,27 +27,25 @@ impl Avx512Bf16 {
         self,
         matrix: Matrix<'_>,
         first: usize,
+        pairs: Range<usize>,
         packed: &mut [u32],
     ) {
-        if matrix.columns() == 0 || matrix.rows() == 0 {
-            return packed.fill(0);
-        }
-        let pairs = packed.len() / ROUND;
-        for half in 0..ROUND / LANES {
-            let row = first + half * LANES;
-            let out = Packed::<WIDTH> {
-                first: half * LANES,
-                pairs,
-            };
-            // SAFETY: `self` proves that the processor has the instructions.
-            unsafe {
-                if matrix.column_stride() == 1 {
-                    pack_rows(matrix, row, out, packed);
-                } else if matrix.row_stride() == 1 {
-                    pack_columns(matrix, row, out, packed);
-                } else {
-                    return super::pack::pack::<WIDTH>(matrix, first, packed);
-                }
+        let part = Part::<WIDTH> {
+            matrix,
+            first,
+            rows: packed.len() / pairs.len(),
+            pairs,
+        };
+        // SAFETY: `self` proves that the processor has the instructions.
+        unsafe {
+            if matrix.columns() == 0 {
+                packed.fill(0);
+            } else if matrix.column_stride() == 1 {
+                part.pack_rows(packed);
+            } else if matrix.row_stride() == 1 {
+                part.pack_columns(packed);
+            } else {
+                super::pack::pack::<WIDTH>(matrix, first, part.pairs, packed);
             }
         }
     }
@@ -64,39 +62,97 @@ impl Avx512Bf16 {
     }
 }
 
-/// Where the pairs of 16 neighbouring rows go.
-#[derive(Clone, Copy)]
-struct Packed<const WIDTH: usize> {
-    /// Of the 16 rows, within the round.
+/// The part of a matrix that is packed.
+struct Part<'a, const WIDTH: usize> {
+    matrix: Matrix<'a>,
+    /// First row.
     first: usize,
-    pairs: usize,
+    /// Rows, in whole vectors; those behind the matrix are zero.
+    rows: usize,
+    pairs: Range<usize>,
 }
 
-impl<const WIDTH: usize> Packed<WIDTH> {
-    /// Writes `values`, pair number `pair` of each row.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn store(self, packed: &mut [u32], pair: usize, values: __m512i) {
-        let panel = |row: usize| row / WIDTH * WIDTH * self.pairs + pair * WIDTH + row % WIDTH;
-        match WIDTH {
-            8 => {
-                let [low, high] = [self.first, self.first + 8].map(panel);
-                let (low, high) = (low..low + 8, high..high + 8);
-                let upper = _mm512_extracti64x4_epi64::<1>(values);
-                // SAFETY: the slices hold 8 numbers each.
-                unsafe {
-                    let at = packed[low].as_mut_ptr();
-                    _mm256_storeu_si256(at.cast(), _mm512_castsi512_si256(values));
-                    let at = packed[high].as_mut_ptr();
-                    _mm256_storeu_si256(at.cast(), upper);
+impl<const WIDTH: usize> Part<'_, WIDTH> {
+    /// Where 16 rows are neighbours in memory: column after column.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn pack_columns(&self, packed: &mut [u32]) {
+        let columns = self.matrix.transposed();
+        // Halves of a vector, one element of each in turn.
+        let interleave: [u16; 32] = std::array::from_fn(|i| (i / 2 + i % 2 * LANES) as u16);
+        // SAFETY: the array is as large as the vector.
+        let interleave = unsafe { _mm512_loadu_si512(interleave.as_ptr().cast()) };
+        for pair in self.pairs.clone() {
+            let (low, high) = (
+                self.neighbours(columns, 2 * pair),
+                self.neighbours(columns, 2 * pair + 1),
+            );
+            for row in (0..self.rows).step_by(LANES) {
+                let values = _mm512_cvtne2ps_pbh(load(high, row), load(low, row));
+                let values = _mm512_permutexvar_epi16(interleave, bits(values));
+                self.store(packed, row, pair, values);
+            }
+        }
+    }
+
+    /// One column of the part, if it exists and as far as it reaches.
+    #[inline(always)]
+    fn neighbours<'b>(&self, columns: Matrix<'b>, column: usize) -> &'b [f32] {
+        if column < columns.rows() {
+            &columns.row(column)[self.first.min(columns.columns())..]
+        } else {
+            &[]
+        }
+    }
+
+    /// Where the columns of a row are neighbours in memory: vectors along 16 rows,
+    /// which are then transposed.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn pack_rows(&self, packed: &mut [u32]) {
+        for row in (0..self.rows).step_by(LANES) {
+            let here = self.first + row;
+            let rows = self.matrix.rows().saturating_sub(here).min(LANES);
+            for start in self.pairs.clone().step_by(LANES) {
+                let mut vectors = [_mm512_setzero_si512(); LANES];
+                for (i, vector) in vectors.iter_mut().enumerate() {
+                    if i < rows {
+                        let values = &self.matrix.row(here + i)[2 * start..];
+                        // What the next 16 rows will read.
+                        let next = values
+                            .as_ptr()
+                            .wrapping_add(LANES * self.matrix.row_stride());
+                        prefetch(next);
+                        prefetch(next.wrapping_add(LANES));
+                        *vector = bits(_mm512_cvtne2ps_pbh(load(values, LANES), load(values, 0)));
+                    }
+                }
+                let vectors = transposed(vectors);
+                for (pair, vector) in (start..self.pairs.end).zip(vectors) {
+                    self.store(packed, row, pair, vector);
                 }
             }
-            _ => {
-                let start = panel(self.first);
-                let packed = &mut packed[start..start + LANES];
-                // SAFETY: the slice holds 16 numbers.
-                unsafe { _mm512_storeu_si512(packed.as_mut_ptr().cast(), values) };
+        }
+    }
+
+    /// Writes one pair of the 16 rows from `row` on.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn store(&self, packed: &mut [u32], row: usize, pair: usize, values: __m512i) {
+        const { assert!(WIDTH == 8 || WIDTH.is_multiple_of(LANES)) };
+        let (pair, pairs) = (pair - self.pairs.start, self.pairs.len());
+        let place = |row: usize| row / WIDTH * WIDTH * pairs + pair * WIDTH + row % WIDTH;
+        if WIDTH == 8 {
+            let upper = _mm512_extracti64x4_epi64::<1>(values);
+            let halves = [_mm512_castsi512_si256(values), upper];
+            for (half, start) in halves.into_iter().zip([row, row + 8].map(place)) {
+                let packed = &mut packed[start..start + 8];
+                // SAFETY: the slice holds 8 numbers.
+                unsafe { _mm256_storeu_si256(packed.as_mut_ptr().cast(), half) };
             }
+        } else {
+            let start = place(row);
+            let packed = &mut packed[start..start + LANES];
+            // SAFETY: the slice holds 16 numbers.
+            unsafe { _mm512_storeu_si512(packed.as_mut_ptr().cast(), values) };
         }
     }
 }
@@ -110,63 +166,20 @@ fn lanes(count: usize) -> __mmask16 {
     }
 }
 
-/// Loads up to 16 numbers from the beginning of `values`, zeros behind them.
+/// Loads 16 numbers from `start` on, zeros behind the last one.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load(values: &[f32]) -> __m512 {
-    // SAFETY: masked lanes are not read.
-    unsafe { _mm512_maskz_loadu_ps(lanes(values.len()), values.as_ptr()) }
+fn load(values: &[f32], start: usize) -> __m512 {
+    let from = values.as_ptr().wrapping_add(start);
+    // SAFETY: lanes behind the slice are masked, and masked lanes are not read.
+    unsafe { _mm512_maskz_loadu_ps(lanes(values.len().saturating_sub(start)), from) }
 }
 
-/// 16 rows whose columns are neighbours in memory: vectors along the columns,
-/// which are then transposed.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn pack_rows<const WIDTH: usize>(
-    matrix: Matrix<'_>,
-    first: usize,
-    out: Packed<WIDTH>,
-    packed: &mut [u32],
-) {
-    let rows = matrix.rows().saturating_sub(first).min(LANES);
-    for start in (0..out.pairs).step_by(LANES) {
-        let mut vectors = [_mm512_setzero_si512(); LANES];
-        for (row, vector) in vectors.iter_mut().enumerate() {
-            if row < rows {
-                let values = &matrix.row(first + row)[2 * start..];
-                let (low, high) = values.split_at(values.len().min(LANES));
-                *vector = bits(_mm512_cvtne2ps_pbh(load(high), load(low)));
-            }
-        }
-        let vectors = transposed(vectors);
-        for (pair, vector) in (start..out.pairs).zip(vectors) {
-            out.store(packed, pair, vector);
-        }
-    }
-}
-
-/// 16 rows that are neighbours in memory, column after column.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn pack_columns<const WIDTH: usize>(
-    matrix: Matrix<'_>,
-    first: usize,
-    out: Packed<WIDTH>,
-    packed: &mut [u32],
-) {
-    let columns = matrix.transposed();
-    let rows = matrix.rows().saturating_sub(first).min(LANES);
-    // Halves of the vector, one element of each in turn.
-    let interleave: [u16; 32] = std::array::from_fn(|i| (i / 2 + i % 2 * LANES) as u16);
-    // SAFETY: the array is as large as the vector.
-    let interleave = unsafe { _mm512_loadu_si512(interleave.as_ptr().cast()) };
-    for pair in 0..out.pairs {
-        let column = |column: usize| match column < columns.rows() && rows > 0 {
-            true => &columns.row(column)[first..first + rows],
-            false => &[],
-        };
-        let (low, high) = (load(column(2 * pair)), load(column(2 * pair + 1)));
-        let pairs = bits(_mm512_cvtne2ps_pbh(high, low));
-        out.store(packed, pair, _mm512_permutexvar_epi16(interleave, pairs));
-    }
+/// Asks for the cache line at an address, which need not exist.
+#[inline(always)]
+fn prefetch(address: *const f32) {
+    // SAFETY: prefetching has no effect but on time, whatever the address.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
 }
 
 /// The vector as integers.
@@ -238,6 +251,16 @@ fn multiply<const VECTORS: usize>(tile: &Tile<'_>, destination: &mut [f32]) {
             // SAFETY: `check` saw to it that the row's columns lie inside; lanes
             // that are masked are not read.
             *sum = unsafe { _mm512_maskz_loadu_ps(masks[v], from.wrapping_add(v * LANES)) };
+        }
+    }
+    // The sums take long enough for these to arrive.
+    for row in 0..tile.rows {
+        for v in 0..VECTORS {
+            let at = row * tile.stride + v * LANES;
+            prefetch(destination.as_ptr().wrapping_add(at));
+            if let After::WhereAboveZero(numbers) = tile.after {
+                prefetch(numbers.as_ptr().wrapping_add(at));
+            }
         }
     }
     let left = tile.left.as_chunks::<ROWS>().0;

@@ -10,6 +10,8 @@
 //! where `flush` makes zeros of subnormal numbers. So any processor can give the same
 //! bits, which is what [`Kernel::Emulated`] does.
 
+use std::ops::Range;
+
 use super::pack;
 use super::{COLUMNS, ROWS};
 use crate::matmul::Matrix;
@@ -144,18 +146,18 @@ impl Kernel {
         !matches!(self, Self::Emulated)
     }
 
-    /// Packs up to [`pack::ROUND`] rows of `matrix` from `first` on, in panels of
-    /// `WIDTH` rows.
+    /// As [`pack::pack`].
     pub(super) fn pack<const WIDTH: usize>(
         self,
         matrix: Matrix<'_>,
         first: usize,
+        pairs: Range<usize>,
         packed: &mut [u32],
     ) {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(kernel) => kernel.pack::<WIDTH>(matrix, first, packed),
-            Self::Emulated => pack::pack::<WIDTH>(matrix, first, packed),
+            Self::Avx512(kernel) => kernel.pack::<WIDTH>(matrix, first, pairs, packed),
+            Self::Emulated => pack::pack::<WIDTH>(matrix, first, pairs, packed),
         }
     }
 

@@ -4,7 +4,8 @@
 //! laid out in panels in one pass, so that the kernel reads memory in order:
 //! 8 rows of the left operand, 32 columns of the right one, and two neighbours
 //! `k`, `k + 1` of the inner dimension as the halves of 32 bits, which is what
-//! the instruction `vdpbf16ps` multiplies.
+//! the instruction `vdpbf16ps` multiplies. The right operand is packed first, as a
+//! whole; each task packs its own rows of the left one, which then are in its cache.
 //!
 //! Every element of the destination is one chain of fused multiply-adds, pair by
 //! pair, begun with what it is added to. How the work is cut into blocks and
@@ -38,6 +39,10 @@ const COLUMNS_PER_BLOCK: usize = 4 * COLUMNS;
 /// Pairs of the inner dimension that are summed before the next tile's turn, so
 /// that a panel of the right operand (16 KiB) stays in the first cache.
 const PAIRS_PER_BLOCK: usize = 128;
+
+/// Columns of the right operand that one task packs: neighbours in memory, if
+/// columns are, so that whole cache lines are read.
+const COLUMNS_PER_PACKING: usize = 2 * COLUMNS;
 
 /// Most rows of one task.
 const ROWS_PER_TASK: usize = 64;
@@ -86,69 +91,64 @@ impl Product<'_> {
         if m * n == 0 {
             return;
         }
-        with_memory(|memory| {
-            let parallel = m * n * k >= 2 * WORK_PER_TASK && rayon::current_num_threads() > 1;
-            match parallel {
-                // Enter the pool once, not for each of the two loops.
-                true => rayon::scope(|_| self.steps(destination, kernel, memory, true)),
-                false => self.steps(destination, kernel, memory, false),
-            }
-        });
+        let threads = rayon::current_num_threads();
+        match m * n * k >= 2 * WORK_PER_TASK && threads > 1 {
+            // Enter the pool once, not for each of the two loops.
+            true => rayon::scope(|_| self.steps(destination, kernel, threads)),
+            false => self.steps(destination, kernel, 1),
+        }
     }
 
-    /// Packs, then multiplies.
-    fn steps(
-        &self,
-        destination: &mut [f32],
-        kernel: Kernel,
-        memory: &mut Vec<u32>,
-        parallel: bool,
-    ) {
+    /// Packs the right operand, then multiplies it with the rows of the left one.
+    fn steps(&self, destination: &mut [f32], kernel: Kernel, threads: usize) {
         let (m, n) = (self.left.rows(), self.right.columns());
         // An empty sum is a sum of one pair of zeros.
         let pairs = self.left.columns().div_ceil(2).max(1);
-        // Each round of 32 rows or columns takes as much memory as any other.
-        let (round, left_rounds) = (ROUND * pairs, m.div_ceil(ROUND));
-        let rounds = left_rounds + n.div_ceil(ROUND);
-        let packed = aligned(memory, rounds * round);
-        let pack = |(index, packed): (usize, &mut [u32])| match index.checked_sub(left_rounds) {
-            None => kernel.pack::<ROWS>(self.left, index * ROUND, packed),
-            Some(index) => kernel.pack::<COLUMNS>(self.right.transposed(), index * ROUND, packed),
-        };
-        match parallel {
-            true => packed.par_chunks_mut(round).enumerate().for_each(pack),
-            false => packed.chunks_mut(round).enumerate().for_each(pack),
-        }
-
-        let (left, right) = packed.split_at(left_rounds * round);
-        let task = Task {
-            left: Panels::new(left, ROWS, pairs),
-            right: Panels::new(right, COLUMNS, pairs),
-            before: self.before,
-            after: self.after,
-            kernel,
-            columns: n,
-        };
-        match parallel {
-            true => {
-                let share = m.div_ceil(4 * rayon::current_num_threads());
-                let rows = share.next_multiple_of(ROWS).min(ROWS_PER_TASK);
-                destination
-                    .par_chunks_mut(rows * n)
-                    .enumerate()
-                    .for_each(|(index, destination)| task.run(index * rows, destination));
+        let rounded = n.next_multiple_of(COLUMNS);
+        with_memory(&RIGHT, rounded * pairs, |packed| {
+            let columns = self.right.transposed();
+            for (index, packed) in packed.chunks_mut(rounded * PAIRS_PER_BLOCK).enumerate() {
+                let first_pair = index * PAIRS_PER_BLOCK;
+                let pairs = first_pair..pairs.min(first_pair + PAIRS_PER_BLOCK);
+                let part = COLUMNS_PER_PACKING * pairs.len();
+                let pack = |(part, packed): (usize, &mut [u32])| {
+                    let first = part * COLUMNS_PER_PACKING;
+                    kernel.pack::<COLUMNS>(columns, first, pairs.clone(), packed);
+                };
+                match threads {
+                    1 => packed.chunks_mut(part).enumerate().for_each(pack),
+                    _ => packed.par_chunks_mut(part).enumerate().for_each(pack),
+                }
             }
-            false => destination
-                .chunks_mut(ROWS_PER_TASK * n)
-                .enumerate()
-                .for_each(|(index, destination)| task.run(index * ROWS_PER_TASK, destination)),
-        }
+            let task = Task {
+                left: self.left,
+                right: Panels::new(packed, COLUMNS, pairs),
+                before: self.before,
+                after: self.after,
+                kernel,
+                columns: n,
+            };
+            match threads {
+                1 => destination
+                    .chunks_mut(ROWS_PER_TASK * n)
+                    .enumerate()
+                    .for_each(|(index, destination)| task.run(index * ROWS_PER_TASK, destination)),
+                _ => {
+                    let share = m.div_ceil(4 * threads);
+                    let rows = share.next_multiple_of(ROUND).min(ROWS_PER_TASK);
+                    destination
+                        .par_chunks_mut(rows * n)
+                        .enumerate()
+                        .for_each(|(index, destination)| task.run(index * rows, destination));
+                }
+            }
+        });
     }
 }
 
-/// A product whose operands are packed.
+/// A product whose right operand is packed.
 struct Task<'a> {
-    left: Panels<'a>,
+    left: Matrix<'a>,
     right: Panels<'a>,
     before: Before<'a>,
     after: After<'a>,
@@ -158,35 +158,58 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    /// Whole rows of the destination, the first being `row`, a multiple of [`ROWS`].
-    fn run(&self, row: usize, destination: &mut [f32]) {
-        let (n, pairs) = (self.columns, self.left.pairs);
-        let rows = destination.len() / n;
-        for block in (0..n).step_by(COLUMNS_PER_BLOCK) {
-            for pair in (0..pairs).step_by(PAIRS_PER_BLOCK) {
-                let pairs = pair..(pair + PAIRS_PER_BLOCK).min(pairs);
-                for column in (block..n.min(block + COLUMNS_PER_BLOCK)).step_by(COLUMNS) {
-                    let right = self.right.panel(column, pairs.clone());
-                    for tile_row in (0..rows).step_by(ROWS) {
-                        let at = tile_row * n + column;
-                        let tile = Tile {
-                            left: self.left.panel(row + tile_row, pairs.clone()),
-                            right,
-                            rows: ROWS.min(rows - tile_row),
-                            columns: COLUMNS.min(n - column),
-                            stride: n,
-                            before: match pairs.start {
-                                0 => self.before.at(column),
-                                _ => Before::Itself,
-                            },
-                            after: match pairs.end == self.left.pairs {
-                                true => self.after.at(row * n + at),
-                                false => After::Nothing,
-                            },
-                        };
-                        self.kernel.tile(&tile, &mut destination[at..]);
-                    }
+    /// Whole rows of the destination, from `first` on.
+    fn run(&self, first: usize, destination: &mut [f32]) {
+        let rows = destination.len() / self.columns;
+        let pairs = self.right.pairs;
+        let rounded = rows.next_multiple_of(ROUND);
+        with_memory(&LEFT, rounded * pairs, |packed| {
+            for (index, packed) in packed.chunks_mut(rounded * PAIRS_PER_BLOCK).enumerate() {
+                let first_pair = index * PAIRS_PER_BLOCK;
+                let pairs = first_pair..pairs.min(first_pair + PAIRS_PER_BLOCK);
+                self.kernel.pack::<ROWS>(self.left, first, pairs, packed);
+            }
+            let left = Panels::new(packed, ROWS, pairs);
+            for column in (0..self.columns).step_by(COLUMNS_PER_BLOCK) {
+                for block in 0..pairs.div_ceil(PAIRS_PER_BLOCK) {
+                    self.block(&left, first, column, block, destination);
                 }
+            }
+        });
+    }
+
+    /// Adds one block of the inner dimension to one block of columns.
+    fn block(
+        &self,
+        left: &Panels<'_>,
+        first: usize,
+        start: usize,
+        block: usize,
+        destination: &mut [f32],
+    ) {
+        let n = self.columns;
+        let rows = destination.len() / n;
+        let last = (block + 1) * PAIRS_PER_BLOCK >= left.pairs;
+        for column in (start..n.min(start + COLUMNS_PER_BLOCK)).step_by(COLUMNS) {
+            let right = self.right.panel(column, block);
+            for row in (0..rows).step_by(ROWS) {
+                let at = row * n + column;
+                let tile = Tile {
+                    left: left.panel(row, block),
+                    right,
+                    rows: ROWS.min(rows - row),
+                    columns: COLUMNS.min(n - column),
+                    stride: n,
+                    before: match block {
+                        0 => self.before.at(column),
+                        _ => Before::Itself,
+                    },
+                    after: match last {
+                        true => self.after.at(first * n + at),
+                        false => After::Nothing,
+                    },
+                };
+                self.kernel.tile(&tile, &mut destination[at..]);
             }
         }
     }
@@ -206,15 +229,22 @@ fn aligned(memory: &mut Vec<u32>, length: usize) -> &mut [u32] {
 }
 
 thread_local! {
-    /// Where a thread packs operands. A product takes it away and puts it back:
-    /// a thread that waits for its tasks may begin another product.
-    static MEMORY: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+    /// Where a thread packs right operands.
+    static RIGHT: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+    /// Where a task packs its rows of the left operand.
+    static LEFT: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
 }
 
-fn with_memory<R>(run: impl FnOnce(&mut Vec<u32>) -> R) -> R {
-    let mut memory = MEMORY.take();
-    let result = run(&mut memory);
-    MEMORY.set(memory);
+/// Lends `length` numbers of a thread's memory. It is taken away meanwhile: a
+/// thread that waits for its tasks may begin another product, which then has its own.
+fn with_memory<R>(
+    memory: &'static std::thread::LocalKey<Cell<Vec<u32>>>,
+    length: usize,
+    run: impl FnOnce(&mut [u32]) -> R,
+) -> R {
+    let mut taken = memory.take();
+    let result = run(aligned(&mut taken, length));
+    memory.set(taken);
     result
 }
 

@@ -2,17 +2,21 @@
 
 use std::ops::Range;
 
+use super::PAIRS_PER_BLOCK;
 use crate::matmul::Matrix;
 
-/// Rows of an operand (or columns, of the right one) that are packed together:
-/// one panel of 32 or four of 8.
-pub(super) const ROUND: usize = 32;
+/// Rows of an operand (columns, of the right one) are packed in multiples of this.
+pub(super) const ROUND: usize = 16;
 
-/// A packed operand: panels of `width` rows, `[rows / width, pairs, width]`, zero
-/// behind the last row and in the last pair of an odd inner dimension.
+/// A packed operand: panels of `width` rows in each block of the inner dimension,
+/// `[pairs / PAIRS_PER_BLOCK, rows / width, PAIRS_PER_BLOCK, width]`, the last block
+/// as short as it is; zero behind the last row and in half of the last pair of an
+/// odd inner dimension.
 pub(super) struct Panels<'a> {
     values: &'a [u32],
     width: usize,
+    /// Rows, with those that are zero.
+    rows: usize,
     pub(super) pairs: usize,
 }
 
@@ -21,29 +25,35 @@ impl<'a> Panels<'a> {
         Self {
             values,
             width,
+            rows: values.len() / pairs,
             pairs,
         }
     }
 
-    /// The panel that begins with row `first`, `[pairs, width]` of these pairs.
-    pub(super) fn panel(&self, first: usize, pairs: Range<usize>) -> &'a [u32] {
-        // A panel holds `width` rows of `pairs` each, so it starts at `first * pairs`.
-        let start = first * self.pairs;
-        &self.values[start + pairs.start * self.width..start + pairs.end * self.width]
+    /// The panel that begins with row `first` in one block of pairs, `[pairs, width]`.
+    pub(super) fn panel(&self, first: usize, block: usize) -> &'a [u32] {
+        let start = block * PAIRS_PER_BLOCK;
+        let pairs = PAIRS_PER_BLOCK.min(self.pairs - start);
+        // The panels before it hold `first` rows.
+        &self.values[start * self.rows + first * pairs..][..pairs * self.width]
     }
 }
 
-/// Packs up to [`ROUND`] rows of `matrix` from `first` on in panels of `WIDTH`.
-/// `packed` is `[ROUND / WIDTH, pairs, WIDTH]`.
-pub(super) fn pack<const WIDTH: usize>(matrix: Matrix<'_>, first: usize, packed: &mut [u32]) {
-    let pairs = packed.len() / ROUND;
+/// Packs rows of `matrix` from `first` on, of their columns those in `pairs`, in
+/// panels of `WIDTH`. `packed` is `[rows / WIDTH, pairs, WIDTH]`.
+pub(super) fn pack<const WIDTH: usize>(
+    matrix: Matrix<'_>,
+    first: usize,
+    pairs: Range<usize>,
+    packed: &mut [u32],
+) {
     let (rows, columns) = (matrix.rows(), matrix.columns());
     let element = |row: usize, column: usize| match row < rows && column < columns {
         true => bf16(matrix.at(row, column)),
         false => 0,
     };
-    for (panel, packed) in packed.chunks_exact_mut(WIDTH * pairs).enumerate() {
-        for (pair, packed) in packed.chunks_exact_mut(WIDTH).enumerate() {
+    for (panel, packed) in packed.chunks_exact_mut(WIDTH * pairs.len()).enumerate() {
+        for (pair, packed) in pairs.clone().zip(packed.chunks_exact_mut(WIDTH)) {
             for (row, packed) in packed.iter_mut().enumerate() {
                 let row = first + panel * WIDTH + row;
                 let [low, high] = [element(row, 2 * pair), element(row, 2 * pair + 1)];
