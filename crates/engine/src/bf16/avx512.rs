@@ -11,6 +11,10 @@ use crate::matmul::Matrix;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Avx512Bf16(());
 
+/// How far ahead of their use neighbouring rows are asked for: memory is read in
+/// strides that the processor does not foresee.
+const PAIRS_AHEAD: usize = 8;
+
 /// Numbers of a vector.
 const LANES: usize = 16;
 
@@ -86,7 +90,10 @@ impl<const WIDTH: usize> Part<'_, WIDTH> {
                 self.neighbours(columns, 2 * pair),
                 self.neighbours(columns, 2 * pair + 1),
             );
+            let ahead = PAIRS_AHEAD * 2 * columns.row_stride();
             for row in (0..self.rows).step_by(LANES) {
+                prefetch(low.as_ptr().wrapping_add(row + ahead));
+                prefetch(high.as_ptr().wrapping_add(row + ahead));
                 let values = _mm512_cvtne2ps_pbh(load(high, row), load(low, row));
                 let values = _mm512_permutexvar_epi16(interleave, bits(values));
                 self.store(packed, row, pair, values);
