@@ -12,7 +12,7 @@ pub enum Precision {
     /// f32 as it is.
     #[default]
     F32,
-    /// Operands are rounded to bf16 (8 bits of fraction, the exponents of f32) on
+    /// Operands are rounded to bf16 (8 significant bits, the exponents of f32) on
     /// their way into the product. On processors with AVX512_BF16 that is up to
     /// twice as fast; on others it gives the same bits, slowly.
     Bf16,

@@ -45,7 +45,7 @@ const PAIRS_PER_BLOCK: usize = 128;
 const COLUMNS_PER_PACKING: usize = 2 * COLUMNS;
 
 /// Most rows of one task.
-const ROWS_PER_TASK: usize = 64;
+const ROWS_PER_TASK: usize = 128;
 
 /// Multiply-adds that are worth waking other threads.
 const WORK_PER_TASK: usize = 1 << 20;
