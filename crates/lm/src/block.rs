@@ -70,6 +70,8 @@ pub(crate) struct Block<'a> {
     pub(crate) parameters: &'a Tensor,
     pub(crate) table: &'a RotaryTable,
     pub(crate) positions: &'a [u32],
+    /// Of the products with matrices; attention's own are f32.
+    pub(crate) precision: Precision,
 }
 
 impl Block<'_> {
@@ -130,7 +132,7 @@ impl Block<'_> {
             projected.view_mut(qkv_size.clone()),
             sizes.qkv,
             false,
-            Precision::F32,
+            self.precision,
         );
         if let Some(weights) = &ranges.head_norms {
             let raw = kept.qkv_raw.view(qkv_size.clone());
@@ -160,7 +162,7 @@ impl Block<'_> {
             kept.middle.view_mut(0..n * d),
             sizes.output,
             true,
-            Precision::F32,
+            self.precision,
         );
         rms_norm::forward(
             kept.middle.view(0..n * d),
@@ -176,7 +178,7 @@ impl Block<'_> {
             kept.gate_up.view_mut(0..n * 2 * f),
             sizes.gate_up,
             false,
-            Precision::F32,
+            self.precision,
         );
         let Some(mut output) = output else { return };
         swiglu::forward(
@@ -192,7 +194,7 @@ impl Block<'_> {
             output,
             sizes.down,
             true,
-            Precision::F32,
+            self.precision,
         );
     }
 
@@ -234,7 +236,7 @@ impl Block<'_> {
             scratch.wide.view_mut(0..n * f),
             down,
             false,
-            Precision::F32,
+            self.precision,
         );
         swiglu::backward_in_place(
             kept.gate_up.view_mut(0..n * 2 * f),
@@ -246,7 +248,7 @@ impl Block<'_> {
             scratch.wide.view(0..n * f),
             gradients.view_mut(ranges.down.clone()),
             down,
-            Precision::F32,
+            self.precision,
         );
         let layer = NormedLinear {
             x: kept.middle.view(0..n * d),
@@ -285,14 +287,14 @@ impl Block<'_> {
             scratch.narrow.view_mut(attended.clone()),
             output,
             false,
-            Precision::F32,
+            self.precision,
         );
         linear::backward_weight(
             dresidual.view(0..n * d),
             kept.attention.view(attended.clone()),
             gradients.view_mut(ranges.output.clone()),
             output,
-            Precision::F32,
+            self.precision,
         );
         attention::backward(
             kept.qkv.view(qkv_size.clone()),
@@ -354,7 +356,7 @@ impl Block<'_> {
             normed,
             gradients.view_mut(weight.clone()),
             sizes,
-            Precision::F32,
+            self.precision,
         );
         if let Some(bias) = bias {
             linear::backward_bias(dy, gradients.view_mut(bias.clone()));
@@ -366,7 +368,7 @@ impl Block<'_> {
             dnormed,
             sizes,
             false,
-            Precision::F32,
+            self.precision,
         );
         let (dnormed, dx) = (narrow.view(rows.clone()), dresidual.view_mut(rows));
         rms_norm::backward(x, gain, rstd, dnormed, dx, gradients.view_mut(norm.clone()));

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use iwsft_data::episodes::{EpisodeColumns, ReturnQuality, Tail};
+use iwsft_engine::Precision;
 use iwsft_objective::ObjectiveSpec;
 use iwsft_train::TrainConfig;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -220,6 +221,17 @@ impl ControlRecipe {
         if let Some(section) = &self.behaviour_cloning {
             section.validate()?;
         }
+        let sections = [Some(&self.train), self.behaviour_cloning.as_ref()];
+        if sections
+            .into_iter()
+            .flatten()
+            .any(|section| section.precision != Precision::F32)
+        {
+            return refuse(
+                "`precision = \"bf16\"` is for language models; policies of robots are trained in \
+                 f32: remove the key",
+            );
+        }
         let objective = self.objective.resolve()?;
         let starts = self.behaviour_cloning.is_some() || self.policy.start.is_some();
         if self.behaviour_cloning.is_some() && self.policy.start.is_some() {
@@ -309,5 +321,15 @@ mod tests {
         let error = parse::<ControlRecipe>(Path::new("r.toml"), &text, &[]).unwrap_err();
         let message = error.to_string();
         assert!(message.contains("did you mean `batch_size`?"), "{message}");
+    }
+
+    #[test]
+    fn a_precision_that_is_not_used_is_refused() {
+        for section in ["train", "behaviour_cloning"] {
+            let text = format!("{RECIPE}\n[{section}]\nprecision = \"bf16\"");
+            let recipe: ControlRecipe = parse(Path::new("r.toml"), &text, &[]).unwrap();
+            let message = recipe.validate().unwrap_err().to_string();
+            assert!(message.contains("remove the key"), "{section}: {message}");
+        }
     }
 }
