@@ -20,7 +20,8 @@ draws as NumPy does); the largest relative difference of the first losses is pri
 
 PyTorch is written as it is fastest in eager mode: fused Adam, targets moved by one
 call, and trajectories packed end to end (`torch`). `torch-padded` pads them to the
-longest, as the public control program of arXiv 2507.12856 does.
+longest, as the public control program of arXiv 2507.12856 does. `iwsft-bf16` multiplies
+in bf16 (`precision = "bf16"`), everything else is f32.
 
 Rounds alternate between the programs, so that other load hits all alike. The Rust
 example is built first (`cargo build --release -p iwsft --example control_step`).
@@ -45,10 +46,10 @@ LENGTHS = (200, 1000)
 STEPS = {"td3-bc": 60, "iql": 60, "bc": 1, "iw-sft": 1}
 COMPARED = {"td3-bc": 20, "iql": 20, "bc": 3, "iw-sft": 3}
 PROGRAMS = {
-    "td3-bc": ("torch", "iwsft"),
-    "iql": ("torch", "iwsft"),
-    "bc": ("torch", "torch-padded", "iwsft"),
-    "iw-sft": ("torch", "torch-padded", "iwsft"),
+    "td3-bc": ("torch", "iwsft", "iwsft-bf16"),
+    "iql": ("torch", "iwsft", "iwsft-bf16"),
+    "bc": ("torch", "torch-padded", "iwsft", "iwsft-bf16"),
+    "iw-sft": ("torch", "torch-padded", "iwsft", "iwsft-bf16"),
 }
 WARM_UP = 2
 
@@ -356,6 +357,7 @@ def measure(algorithm, arguments, folder):
         "torch": [*here, "--child", algorithm, str(inputs)],
         "torch-padded": [*here, "--padded", "--child", algorithm, str(inputs)],
         "iwsft": [str(arguments.binary), algorithm, str(inputs)],
+        "iwsft-bf16": [str(arguments.binary), algorithm, str(inputs), "bf16"],
     }
     steps = STEPS[algorithm]
     losses = {program: [] for program in PROGRAMS[algorithm]}
@@ -385,30 +387,30 @@ def measure(algorithm, arguments, folder):
         "median_ms": {p: statistics.median(s) * 1e3 for p, s in seconds.items()},
         "seconds": seconds,
     }
-    for program in PROGRAMS[algorithm][:-1]:
+    for program in PROGRAMS[algorithm][1:]:
         # Neighbours in time share the machine's mood, so compare round by round.
-        pairs = zip(seconds[program], seconds["iwsft"], strict=True)
-        result[f"times_{program}"] = statistics.median(other / ours for other, ours in pairs)
-    pairs = list(zip(losses["torch"], losses["iwsft"]))[: COMPARED[algorithm]]
-    result["loss_difference"] = max(abs(a - b) / abs(a) for a, b in pairs)
+        pairs = zip(seconds["torch"], seconds[program], strict=True)
+        result[f"times_{program}"] = statistics.median(torch / other for torch, other in pairs)
+        pairs = list(zip(losses["torch"], losses[program]))[: COMPARED[algorithm]]
+        result[f"difference_{program}"] = max(abs(a - b) / abs(a) for a, b in pairs)
     return result
 
 
 def table(results):
     """The results as Markdown."""
     lines = [
-        "| algorithm | torch ms | torch-padded ms | iwsft ms | torch / iwsft "
-        "| padded / iwsft | first losses differ by |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| algorithm | program | ms a step | torch / it | first losses differ by |",
+        "| --- | --- | ---: | ---: | ---: |",
     ]
     for result in results:
-        ms = result["median_ms"]
-        number = lambda value: "-" if value is None else f"{value:.2f}"
-        lines.append(
-            f"| {result['algorithm']} | {number(ms['torch'])} | {number(ms.get('torch-padded'))} "
-            f"| {number(ms['iwsft'])} | {number(result['times_torch'])} "
-            f"| {number(result.get('times_torch-padded'))} | {result['loss_difference']:.1e} |"
-        )
+        for program, ms in result["median_ms"].items():
+            cells = [result["algorithm"], program, f"{ms:.2f}"]
+            if program == "torch":
+                cells += ["1", "-"]
+            else:
+                cells.append(f"{result[f'times_{program}']:.2f}")
+                cells.append(f"{result[f'difference_{program}']:.1e}")
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -1,8 +1,8 @@
 //! Gradient steps of a control algorithm on given data, driven over standard input,
 //! so that a benchmark can alternate them with another program's.
 //!
-//! `control_step NAME INPUTS.safetensors` (`td3-bc`, `iql`, `bc` or `iw-sft`) reads
-//! lines: `steps N` makes N steps and answers
+//! `control_step NAME INPUTS.safetensors [bf16]` (`td3-bc`, `iql`, `bc` or `iw-sft`)
+//! reads lines: `steps N` makes N steps and answers
 //! `{"losses": [...], "seconds": ...}`, `quit` ends. What the file has in it, and what the
 //! other program computes: `scripts/bench/control_step.py`.
 
@@ -16,7 +16,7 @@ use iwsft_control::{
     GaussianConfig, GaussianPolicy, Generator, StepBatch, Transitions, load_learned,
 };
 use iwsft_engine::optim::{AdamW, AdamWConfig};
-use iwsft_engine::{Policy, Tensor};
+use iwsft_engine::{Policy, Precision, Tensor};
 use iwsft_objective::Preset;
 use iwsft_train::{State, Stepper, TrainConfig, Trajectories, score};
 use safetensors::SafeTensors;
@@ -25,14 +25,18 @@ type Failure = Box<dyn Error>;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [name, inputs] = arguments.as_slice() else {
-        return Err("usage: control_step NAME INPUTS.safetensors".into());
+    let [name, inputs, further @ ..] = arguments.as_slice() else {
+        return Err("usage: control_step NAME INPUTS.safetensors [bf16]".into());
+    };
+    let precision = match further {
+        [] => Precision::F32,
+        [word, ..] => word.parse()?,
     };
     let bytes = std::fs::read(inputs)?;
     let file = SafeTensors::deserialize(&bytes)?;
     match name.as_str() {
-        "td3-bc" | "iql" => baseline(name, Path::new(inputs), &file),
-        "bc" | "iw-sft" => trajectories(name == "iw-sft", &file),
+        "td3-bc" | "iql" => baseline(name, Path::new(inputs), &file, precision),
+        "bc" | "iw-sft" => trajectories(name == "iw-sft", &file, precision),
         _ => Err(format!("{name}: expected td3-bc, iql, bc or iw-sft").into()),
     }
 }
@@ -67,7 +71,12 @@ fn floats(file: &SafeTensors<'_>, name: &str) -> Result<Vec<f32>, Failure> {
 }
 
 /// Transitions, parameters to start from, and the order of the batches.
-fn baseline(name: &str, path: &Path, file: &SafeTensors<'_>) -> Result<(), Failure> {
+fn baseline(
+    name: &str,
+    path: &Path,
+    file: &SafeTensors<'_>,
+    precision: Precision,
+) -> Result<(), Failure> {
     let data = Transitions {
         observations: floats(file, "observations")?,
         actions: floats(file, "actions")?,
@@ -85,6 +94,7 @@ fn baseline(name: &str, path: &Path, file: &SafeTensors<'_>) -> Result<(), Failu
     };
     let settings: Baseline = toml::from_str(&format!("algorithm = '{name}'\n{noise}"))?;
     let mut algorithm = settings.begin([o?, a?], 0)?;
+    algorithm.set_precision(precision);
     load_learned(path, algorithm.learned())?;
     let mut random = Generator::new(0);
     let mut batch = Transitions::default();
@@ -144,7 +154,11 @@ impl Trajectories for Episodes {
 }
 
 /// Episodes, all of them in each batch, and parameters to start from.
-fn trajectories(weighted: bool, file: &SafeTensors<'_>) -> Result<(), Failure> {
+fn trajectories(
+    weighted: bool,
+    file: &SafeTensors<'_>,
+    precision: Precision,
+) -> Result<(), Failure> {
     let lengths = floats(file, "lengths")?;
     let mut starts = vec![0];
     starts.extend(lengths.iter().scan(0, |end, length| {
@@ -168,6 +182,7 @@ fn trajectories(weighted: bool, file: &SafeTensors<'_>) -> Result<(), Failure> {
         action_low: vec![-1.0; a],
         action_high: vec![1.0; a],
     })?;
+    policy.set_precision(precision);
     let parameters = Tensor::from_vec(floats(file, "actor.parameters")?);
     let preset = if weighted {
         Preset::IwSftControl

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use iwsft_engine::optim::AdamW;
-use iwsft_engine::{Policy, Tensor};
+use iwsft_engine::{Policy, Precision, Tensor};
 use iwsft_lm::{LanguageModel, MemoryPlan, ModelConfig, TokenBatch, weights};
 use iwsft_objective::Preset;
 use iwsft_train::{State, Stepper, TrainConfig, Trajectories, score};
@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [folder, tokens, options @ ..] = arguments.as_slice() else {
         return Err(
-            "usage: lm_step MODEL TOKENS.safetensors [--iw] [--recompute] [N tokens a pass]".into(),
+            "usage: lm_step MODEL TOKENS.safetensors [--iw] [--recompute] [--bf16] [N tokens a pass]".into(),
         );
     };
     let baseline = status_bytes("VmRSS:");
@@ -77,6 +77,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..MemoryPlan::default()
     };
     let mut model = LanguageModel::new(config, plan);
+    if has("--bf16") {
+        model.set_precision(Precision::Bf16);
+    }
     let parameters = Tensor::from_vec(weights::load(Path::new(folder), model.layout())?);
     let sequences = read_sequences(Path::new(tokens))?;
     let preset = if has("--iw") {

@@ -5,7 +5,7 @@ mod self_check;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use iwsft_engine::{CPU_VARIABLE, CpuPath};
+use iwsft_engine::{CPU_VARIABLE, CpuPath, Precision};
 use serde::Serialize;
 
 use crate::machine::{self, Instructions, Machine, bytes};
@@ -133,12 +133,22 @@ pub(crate) fn long_version() -> String {
         .map(CpuPath::to_string)
         .collect();
     format!(
-        "{}\ncompute: f32 on the CPU\nkernels: {} (found: {})\nprocessor: {}",
+        "{}\ncompute: f32 on the CPU; {}\nkernels: {} (found: {})\nprocessor: {}",
         build(),
+        bf16_products(),
         CpuPath::current(),
         paths.join(", "),
         instruction_sets(&machine::instructions()),
     )
+}
+
+/// What multiplies in bf16.
+fn bf16_products() -> &'static str {
+    if Precision::Bf16.is_native() {
+        "matrix products in bf16 too, by AVX-512 BF16"
+    } else {
+        "matrix products in bf16 are emulated, slower than in f32"
+    }
 }
 
 fn instruction_sets(found: &[Instructions]) -> String {
@@ -183,12 +193,14 @@ fn kernels() -> Check {
         CpuPath::current().to_string(),
         CpuPath::available()[0].to_string(),
     );
-    let sets = machine::instructions();
     let check = Check::ok(
         "kernels",
-        format!("{path} in use; {}", instruction_sets(&sets)),
+        format!(
+            "{path} in use; {}; {}",
+            instruction_sets(&machine::instructions()),
+            bf16_products()
+        ),
     );
-    let has = |name| sets.iter().any(|each| each.name == name && each.found);
     if path != best {
         check.with(
             State::Note,
@@ -198,11 +210,6 @@ fn kernels() -> Check {
         check.with(
             State::Note,
             "neither AVX2 nor AVX-512 was found; training works, and is slow",
-        )
-    } else if has("AMX BF16") || has("AVX-512 BF16") {
-        check.with(
-            State::Note,
-            "this processor computes in bf16 too; iwsft computes in f32 and does not use that yet",
         )
     } else {
         check

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use iwsft_data::{Content, Dataset, Encoded, Message, Mixture, Report, Row, Text};
-use iwsft_engine::{Policy, Tensor};
+use iwsft_engine::{Policy, Precision, Tensor};
 use iwsft_lm::mask::{self, Masked};
 use iwsft_lm::weights::{self, WeightType};
 use iwsft_lm::{
@@ -232,13 +232,22 @@ impl ModelFolder {
         &self,
         parameters: &Tensor,
         data: &Dataset,
+        precision: Precision,
     ) -> anyhow::Result<ReferenceKey> {
+        // Log-probabilities in f32 are kept under the name that they always had.
+        let model = self.model_hash(parameters)?;
+        let model = match precision {
+            Precision::F32 => model,
+            other => blake3::hash(format!("{model} {other}").as_bytes())
+                .to_hex()
+                .to_string(),
+        };
         let tokenizer = self.path.join("tokenizer.json");
         let tokenizer =
             std::fs::read(&tokenizer).with_context(|| tokenizer.display().to_string())?;
         let template = self.template.as_ref().map_or("", ChatTemplate::source);
         Ok(ReferenceKey {
-            model: self.model_hash(parameters)?,
+            model,
             tokenizer: blake3::hash(&tokenizer).to_hex().to_string(),
             template: blake3::hash(template.as_bytes()).to_hex().to_string(),
             data: data.fingerprint().to_hex().to_string(),

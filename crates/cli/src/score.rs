@@ -51,6 +51,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let folder = ModelFolder::of_recipe(&recipe.model)?;
     let (data, _, _) = folder.dataset(&recipe.data.train, &recipe.data)?;
     let (mut model, parameters) = folder.load(MemoryPlan::default())?;
+    model.set_precision(recipe.train.precision);
     let scored = train::reference(&recipe, &objective, &folder, &mut model, &parameters, &data)?;
     let Some(scored) = scored else {
         let message = "`reference.column` is set: the data has its log-probabilities already";

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use iwsft_data::{Dataset, Mixture};
-use iwsft_engine::{CpuPath, Policy, Tensor};
+use iwsft_engine::{CpuPath, Policy, Precision, Tensor};
 use iwsft_lm::{LanguageModel, MemoryPlan};
 use iwsft_objective::{Objective, Proposal};
 use iwsft_train::{
@@ -149,6 +149,7 @@ fn train_in(
         ..MemoryPlan::default()
     };
     let (mut model, parameters) = model_folder.load(plan)?;
+    model.set_precision(recipe.train.precision);
     say(&decisions(recipe, &objective, &model));
     let Data {
         train,
@@ -279,6 +280,7 @@ pub(crate) fn reference(
                 .into());
             }
             let (mut model, parameters) = other.load(MemoryPlan::default())?;
+            model.set_precision(recipe.train.precision);
             scored(recipe, &section, &other, &mut model, &parameters, data).map(Some)
         }
     }
@@ -298,7 +300,7 @@ fn scored(
     parameters: &Tensor,
     data: &Dataset,
 ) -> anyhow::Result<Scored> {
-    let key = folder.reference_key(parameters, data)?;
+    let key = folder.reference_key(parameters, data, model.precision())?;
     let cache = section.cache.clone().unwrap_or_else(|| {
         let name = format!("reference-{}.safetensors", &key.digest()[..16]);
         recipe.run_folder().with_file_name(name)
@@ -335,11 +337,19 @@ fn decisions(recipe: &Recipe, objective: &Objective, model: &LanguageModel) -> S
         Proposal::Ema(ema) => format!("moving average ({ema})"),
         Proposal::Lagged(lagged) => format!("copied every {lagged} steps"),
     };
+    let precision = match model.precision() {
+        Precision::F32 => "f32",
+        Precision::Bf16 if Precision::Bf16.is_native() => "f32 with matrix products in bf16",
+        Precision::Bf16 => {
+            "f32 with matrix products in bf16, which this processor only emulates (f32 is faster here)"
+        }
+    };
     format!(
-        "model: {} with {:.2} M parameters, f32{}, on {} threads with {}\n\
+        "model: {} with {:.2} M parameters, {}{}, on {} threads with {}\n\
          objective: {}, T = {}, clip {:?}, q {q}, quality {:?}",
         config.family.architecture(),
         model.parameter_count() as f64 / 1e6,
+        precision,
         if recipe.model.recompute {
             ", blocks computed again"
         } else {

@@ -22,7 +22,7 @@ const LONG: [&str; 4] = [
 
 /// Objectives that differ in what has to be restored.
 const OBJECTIVES: [(&str, &[&str]); 3] = [
-    ("sft", &["model.save_as=bf16"]),
+    ("sft", &["model.save_as=bf16", "train.precision=bf16"]),
     (
         "ema",
         &[

@@ -74,7 +74,7 @@ fn the_doctor_finds_the_sums_right_and_says_what_there_is() {
         let check = checks.iter().find(|check| check["name"] == name);
         check.unwrap_or_else(|| panic!("no {name} in {ended}"))
     };
-    for name in ["matrix product", "bandit"] {
+    for name in ["matrix product", "product in bf16", "bandit"] {
         assert_eq!(of(name)["state"], "ok", "{ended}");
     }
     assert!(
@@ -96,7 +96,13 @@ fn the_doctor_finds_the_sums_right_and_says_what_there_is() {
 fn the_long_version_tells_the_kernels_and_the_short_one_does_not() {
     let place = Workplace::new();
     let long = place.iwsft(&["--version"]).succeeds().stdout;
-    for word in [env!("CARGO_PKG_VERSION"), "kernels: ", "portable", "f32"] {
+    for word in [
+        env!("CARGO_PKG_VERSION"),
+        "kernels: ",
+        "portable",
+        "f32",
+        "bf16",
+    ] {
         assert!(long.contains(word), "no {word} in {long}");
     }
     let short = place.iwsft(&["-V"]).succeeds().stdout;

@@ -1,6 +1,6 @@
 //! Actors: the policies that baselines teach, in units of the actions' bounds.
 
-use iwsft_engine::{Layout, Policy, Tensor};
+use iwsft_engine::{Layout, Policy, Precision, Tensor};
 
 use crate::learned::{Diverged, Learned};
 use crate::network::{Network, Pass};
@@ -54,6 +54,11 @@ impl GaussianActor {
     pub(crate) fn with_target(mut self) -> Self {
         self.learned = self.learned.with_target();
         self
+    }
+
+    /// Multiplies in this precision from now on.
+    pub(crate) fn set_precision(&mut self, precision: Precision) {
+        self.policy.set_precision(precision);
     }
 
     /// The means `[n, a]`; kept, to be learnt from.
@@ -186,6 +191,11 @@ impl SquashedActor {
             noise: Vec::new(),
             actions: Vec::new(),
         })
+    }
+
+    /// Multiplies in this precision from now on.
+    pub(crate) fn set_precision(&mut self, precision: Precision) {
+        self.network.precision = precision;
     }
 
     /// Draws actions `[n, a]` and writes their log-densities `[n]`; kept, to be

@@ -11,6 +11,7 @@ pub mod iql;
 pub mod rebrac;
 pub mod td3_bc;
 
+use iwsft_engine::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::learned::{Diverged, Learned};
@@ -25,6 +26,9 @@ pub trait Algorithm: Send {
     /// # Errors
     /// [`Diverged`] if a gradient is not finite.
     fn update(&mut self, batch: &Transitions, random: &mut Generator) -> Result<(), Diverged>;
+
+    /// Multiplies in this precision from now on; it begins with f32.
+    fn set_precision(&mut self, precision: Precision);
 
     /// Names and values of what there is to see of the last update.
     fn metrics(&self) -> Vec<(&'static str, f64)>;

@@ -1,6 +1,6 @@
 //! Critics: networks that say what an action in a state is worth, in pairs.
 
-use iwsft_engine::{Layout, Tensor};
+use iwsft_engine::{Layout, Precision, Tensor};
 
 use crate::learned::{Diverged, Learned};
 use crate::network::{Network, Pass};
@@ -37,6 +37,11 @@ impl Critic {
             network,
             learned: Learned::new(name, layout, Tensor::from_vec(parameters)),
         }
+    }
+
+    /// Multiplies in this precision from now on.
+    pub(crate) fn set_precision(&mut self, precision: Precision) {
+        self.network.precision = precision;
     }
 
     /// What `inputs` are worth `[n]`; kept, to be learnt from.
@@ -218,6 +223,13 @@ impl TwinCritic {
         self.pair
             .iter_mut()
             .for_each(|critic| critic.learned.follow(tau));
+    }
+
+    /// Multiplies in this precision from now on.
+    pub(crate) fn set_precision(&mut self, precision: Precision) {
+        self.pair
+            .iter_mut()
+            .for_each(|critic| critic.set_precision(precision));
     }
 
     /// Both critics' parameters.

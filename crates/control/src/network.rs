@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use iwsft_engine::ops::{layer_norm, linear, relu};
-use iwsft_engine::{Layout, Tensor, View, ViewMut};
+use iwsft_engine::{Layout, Precision, Tensor, View, ViewMut};
 
 use crate::random::Generator;
 
@@ -18,6 +18,8 @@ const NORM_EPS: f32 = 1e-6;
 #[derive(Debug, Clone)]
 pub(crate) struct Network {
     layers: Vec<Layer>,
+    /// That of the matrix products.
+    pub(crate) precision: Precision,
 }
 
 /// Where a layer's parameters are, and its widths.
@@ -68,6 +70,7 @@ impl Network {
         });
         Self {
             layers: layers.collect(),
+            precision: Precision::F32,
         }
     }
 
@@ -135,28 +138,27 @@ impl Network {
             let (x, y) = (before[index].view(0..n * layer.input), &mut behind[0]);
             let size = n * layer.output;
             y.reserve(size);
-            let affine = |y: ViewMut<'_>| {
-                let weight = parameters.view(layer.weight.clone());
-                let bias = parameters.view(layer.bias.clone());
-                let sizes = [n, layer.input, layer.output];
-                linear::forward(x, weight, Some(bias), y, sizes, false);
-            };
-            let Some([weight, bias]) = &layer.norm else {
-                affine(y.view_mut(0..size));
-                if index < last {
-                    relu::forward_in_place(y.view_mut(0..size));
-                }
+            let weight = parameters.view(layer.weight.clone());
+            let bias = parameters.view(layer.bias.clone());
+            let sizes = [n, layer.input, layer.output];
+            let precision = self.precision;
+            if index == last {
+                let y = y.view_mut(0..size);
+                linear::forward(x, weight, Some(bias), y, sizes, false, precision);
+                continue;
+            }
+            let Some([norm_weight, norm_bias]) = &layer.norm else {
+                linear::forward_relu(x, weight, bias, y.view_mut(0..size), sizes, precision);
                 continue;
             };
             let (h, statistics) = (&mut pass.before_norm[index], &mut pass.statistics[index]);
             h.reserve(size);
             statistics.reserve(2 * n);
-            affine(h.view_mut(0..size));
-            relu::forward_in_place(h.view_mut(0..size));
+            linear::forward_relu(x, weight, bias, h.view_mut(0..size), sizes, precision);
             layer_norm::forward(
                 h.view(0..size),
-                parameters.view(weight.clone()),
-                parameters.view(bias.clone()),
+                parameters.view(norm_weight.clone()),
+                parameters.view(norm_bias.clone()),
                 NORM_EPS,
                 y.view_mut(0..size),
                 statistics.view_mut(0..2 * n),
@@ -213,7 +215,6 @@ impl Network {
         for (index, layer) in self.layers.iter().enumerate().rev() {
             let sizes = [n, layer.input, layer.output];
             let size = n * layer.output;
-            let is_last = index + 1 == self.layers.len();
             if let Some([weight, bias]) = &layer.norm {
                 let h = pass.before_norm[index].view(0..size);
                 let parts = gradients
@@ -229,27 +230,28 @@ impl Network {
                 );
                 std::mem::swap(&mut dy, &mut dx);
                 relu::backward_in_place(h, dy.view_mut(0..size));
-            } else if !is_last {
-                let y = pass.inputs[index + 1].view(0..size);
-                relu::backward_in_place(y, dy.view_mut(0..size));
             }
             let upstream = dy.view(0..size);
+            let x = pass.inputs[index].view(0..n * layer.input);
+            let precision = self.precision;
             if let Some(gradients) = gradients.as_deref_mut() {
-                let x = pass.inputs[index].view(0..n * layer.input);
-                linear::backward_weight(
-                    upstream,
-                    x,
-                    gradients.view_mut(layer.weight.clone()),
-                    sizes,
-                );
+                let dweight = gradients.view_mut(layer.weight.clone());
+                linear::backward_weight(upstream, x, dweight, sizes, precision);
                 linear::backward_bias(upstream, gradients.view_mut(layer.bias.clone()));
             }
-            if index > 0 || wants_input {
-                let weight = parameters.view(layer.weight.clone());
-                let dinput = dx.view_mut(0..n * layer.input);
-                linear::backward_input(upstream, weight, dinput, sizes, false);
-                std::mem::swap(&mut dy, &mut dx);
+            if index == 0 && !wants_input {
+                return;
             }
+            let weight = parameters.view(layer.weight.clone());
+            let dinput = dx.view_mut(0..n * layer.input);
+            // What the layer sees is a ReLU's output, unless it is the input or a
+            // LayerNorm's.
+            if index > 0 && self.layers[index - 1].norm.is_none() {
+                linear::backward_input_relu(upstream, weight, x, dinput, sizes, precision);
+            } else {
+                linear::backward_input(upstream, weight, dinput, sizes, false, precision);
+            }
+            std::mem::swap(&mut dy, &mut dx);
         }
     }
 }

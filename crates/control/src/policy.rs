@@ -8,7 +8,7 @@ mod files;
 use std::ops::Range;
 
 use iwsft_engine::ops::{gaussian, tanh};
-use iwsft_engine::{Layout, Policy, Tensor, View};
+use iwsft_engine::{Layout, Policy, Precision, Tensor, View};
 
 pub use config::GaussianConfig;
 pub use error::PolicyError;
@@ -80,6 +80,11 @@ impl GaussianPolicy {
             network,
             log_std,
         })
+    }
+
+    /// Multiplies in this precision from now on; it begins with f32.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.network.precision = precision;
     }
 
     /// Sizes, scales and bounds.

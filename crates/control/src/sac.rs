@@ -1,6 +1,7 @@
 //! SAC (Haarnoja et al., arXiv 1812.05905): actor and critics that also value
 //! entropy. It learns while it acts, and so makes the data that others learn from.
 
+use iwsft_engine::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::{Sizes, SquashedActor};
@@ -138,6 +139,11 @@ impl Algorithm for Sac {
         self.update_actor(batch, random)?;
         self.critics.follow(self.settings.tau);
         Ok(())
+    }
+
+    fn set_precision(&mut self, precision: Precision) {
+        self.actor.set_precision(precision);
+        self.critics.set_precision(precision);
     }
 
     fn metrics(&self) -> Vec<(&'static str, f64)> {

@@ -8,7 +8,7 @@ use iwsft_engine::ops::attention::{self, Heads};
 use iwsft_engine::ops::log_prob::{self, LogProbBuffer};
 use iwsft_engine::ops::{linear, rms_norm, swiglu};
 use iwsft_engine::optim::{AdamW, AdamWConfig};
-use iwsft_engine::{Layout, Tensor};
+use iwsft_engine::{Layout, Precision, Tensor};
 
 const N: usize = 1024;
 const D: usize = 896;
@@ -32,12 +32,22 @@ fn linear_layer(criterion: &mut Criterion) {
         Tensor::zeros(2 * F * D),
     );
     criterion.bench_function("linear forward", |bencher| {
-        bencher.iter(|| linear::forward(x.all(), w.all(), None, y.all_mut(), sizes, false));
+        bencher.iter(|| {
+            linear::forward(
+                x.all(),
+                w.all(),
+                None,
+                y.all_mut(),
+                sizes,
+                false,
+                Precision::F32,
+            )
+        });
     });
     criterion.bench_function("linear backward", |bencher| {
         bencher.iter(|| {
-            linear::backward_input(y.all(), w.all(), dx.all_mut(), sizes, false);
-            linear::backward_weight(y.all(), x.all(), dw.all_mut(), sizes);
+            linear::backward_input(y.all(), w.all(), dx.all_mut(), sizes, false, Precision::F32);
+            linear::backward_weight(y.all(), x.all(), dw.all_mut(), sizes, Precision::F32);
         });
     });
 }

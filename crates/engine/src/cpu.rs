@@ -10,7 +10,8 @@ use std::fmt;
 use std::sync::OnceLock;
 
 /// Name of the environment variable that forces a path: `avx512`, `avx2` or
-/// `portable`. (Matrix products choose their own kernels in the `gemm` crate.)
+/// `portable`. (Matrix products in f32 choose their own kernels in the `gemm` crate;
+/// those in bf16 use instructions of their own only with `avx512`.)
 pub const CPU_VARIABLE: &str = "IWSFT_CPU";
 
 /// Width of every reduction, whatever the instruction set.

@@ -21,16 +21,19 @@
 //! | `s` | steps that carry loss (rows whose next token is scored) |
 //! | `b` | sequences in a micro-batch |
 
+mod bf16;
 mod cpu;
 mod layout;
 mod matmul;
 pub mod ops;
 pub mod optim;
 mod policy;
+mod precision;
 pub mod schedule;
 mod tensor;
 
 pub use cpu::{CPU_VARIABLE, CpuPath, UnavailableCpuPath};
 pub use layout::{Layout, Parameter};
 pub use policy::Policy;
+pub use precision::{Precision, UnknownPrecision};
 pub use tensor::{Tensor, View, ViewMut};

@@ -1,4 +1,4 @@
-//! Matrix products on the CPU through the `gemm` crate.
+//! Matrix products on the CPU: f32 through the `gemm` crate, bf16 by [`crate::bf16`].
 
 use gemm::Parallelism;
 
@@ -23,6 +23,35 @@ impl<'a> Matrix<'a> {
             row_stride: columns,
             column_stride: 1,
         }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// From one row to the next.
+    pub(crate) fn row_stride(&self) -> usize {
+        self.row_stride
+    }
+
+    /// From one column to the next.
+    pub(crate) fn column_stride(&self) -> usize {
+        self.column_stride
+    }
+
+    /// One element.
+    pub(crate) fn at(&self, row: usize, column: usize) -> f32 {
+        self.values[row * self.row_stride + column * self.column_stride]
+    }
+
+    /// One row of a matrix whose columns are neighbours in memory.
+    pub(crate) fn row(&self, row: usize) -> &'a [f32] {
+        debug_assert_eq!(self.column_stride, 1);
+        &self.values[row * self.row_stride..][..self.columns]
     }
 
     /// Where the matrix begins, from `row` on.

@@ -3,7 +3,6 @@
 
 use std::f64::consts::PI;
 
-use iwsft_engine::Tensor;
 use iwsft_engine::ops::attention::{self, Heads};
 use iwsft_engine::ops::cached_attention::{self, KeyValueCache, Place};
 use iwsft_engine::ops::log_prob::{self, LogProbBuffer};
@@ -11,6 +10,7 @@ use iwsft_engine::ops::rotary::{self, RotaryTable};
 use iwsft_engine::ops::{
     embedding, gaussian, head_norm, layer_norm, linear, relu, rms_norm, rows, swiglu, tanh,
 };
+use iwsft_engine::{Precision, Tensor};
 
 /// Deterministic values in about [-1, 1], different for every `seed`.
 fn noise(length: usize, seed: u64) -> Vec<f64> {
@@ -96,6 +96,7 @@ fn linear_with_bias() {
         y.all_mut(),
         sizes,
         false,
+        Precision::F32,
     );
     assert_close("y", &y.to_host(), &formula(&inputs), 1e-6);
 
@@ -105,8 +106,15 @@ fn linear_with_bias() {
         Tensor::zeros(output * input),
         Tensor::zeros(output),
     );
-    linear::backward_input(upstream.all(), w.all(), dx.all_mut(), sizes, false);
-    linear::backward_weight(upstream.all(), x.all(), dw.all_mut(), sizes);
+    linear::backward_input(
+        upstream.all(),
+        w.all(),
+        dx.all_mut(),
+        sizes,
+        false,
+        Precision::F32,
+    );
+    linear::backward_weight(upstream.all(), x.all(), dw.all_mut(), sizes, Precision::F32);
     linear::backward_bias(upstream.all(), db.all_mut());
     for (which, (name, found)) in [("dx", &dx), ("dw", &dw), ("db", &db)]
         .into_iter()
@@ -125,10 +133,18 @@ fn linear_with_bias() {
         .iter()
         .map(|value| 2.0 * value)
         .collect();
-    linear::backward_weight(upstream.all(), x.all(), dw.all_mut(), sizes);
+    linear::backward_weight(upstream.all(), x.all(), dw.all_mut(), sizes, Precision::F32);
     assert_close("accumulated dw", &dw.to_host(), &doubled, 1e-6);
     let before = y.to_host();
-    linear::forward(x.all(), w.all(), None, y.all_mut(), sizes, true);
+    linear::forward(
+        x.all(),
+        w.all(),
+        None,
+        y.all_mut(),
+        sizes,
+        true,
+        Precision::F32,
+    );
     let without_bias = formula(&[inputs[0].clone(), inputs[1].clone(), vec![0.0; output]]);
     let sums: Vec<f64> = before
         .iter()

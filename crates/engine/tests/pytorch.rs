@@ -8,7 +8,7 @@ use iwsft_engine::ops::log_prob::{self, LogProbBuffer};
 use iwsft_engine::ops::rotary::{self, RotaryTable};
 use iwsft_engine::ops::{embedding, head_norm, linear, rms_norm, swiglu};
 use iwsft_engine::optim::{AdamW, AdamWConfig};
-use iwsft_engine::{Layout, Tensor};
+use iwsft_engine::{Layout, Precision, Tensor};
 use safetensors::SafeTensors;
 
 /// One fixture file.
@@ -99,6 +99,7 @@ fn linear_with_bias() {
         y.all_mut(),
         sizes,
         false,
+        Precision::F32,
     );
     fixture.assert_equal("output", &y);
     let (mut dx, mut dw, mut db) = (
@@ -106,8 +107,15 @@ fn linear_with_bias() {
         Tensor::zeros(w.len()),
         Tensor::zeros(bias.len()),
     );
-    linear::backward_input(dy.all(), w.all(), dx.all_mut(), sizes, false);
-    linear::backward_weight(dy.all(), x.all(), dw.all_mut(), sizes);
+    linear::backward_input(
+        dy.all(),
+        w.all(),
+        dx.all_mut(),
+        sizes,
+        false,
+        Precision::F32,
+    );
+    linear::backward_weight(dy.all(), x.all(), dw.all_mut(), sizes, Precision::F32);
     linear::backward_bias(dy.all(), db.all_mut());
     fixture.assert_equal("input_gradient", &dx);
     fixture.assert_equal("weight_gradient", &dw);

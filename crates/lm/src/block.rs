@@ -8,7 +8,7 @@ use std::ops::Range;
 use iwsft_engine::ops::attention::Heads;
 use iwsft_engine::ops::rotary::RotaryTable;
 use iwsft_engine::ops::{attention, head_norm, linear, rms_norm, rotary, rows, swiglu};
-use iwsft_engine::{Layout, Tensor, View, ViewMut};
+use iwsft_engine::{Layout, Precision, Tensor, View, ViewMut};
 
 use crate::ModelConfig;
 use crate::memory::{BlockActivations, Scratch};
@@ -70,6 +70,8 @@ pub(crate) struct Block<'a> {
     pub(crate) parameters: &'a Tensor,
     pub(crate) table: &'a RotaryTable,
     pub(crate) positions: &'a [u32],
+    /// Of the products with matrices; attention's own are f32.
+    pub(crate) precision: Precision,
 }
 
 impl Block<'_> {
@@ -130,6 +132,7 @@ impl Block<'_> {
             projected.view_mut(qkv_size.clone()),
             sizes.qkv,
             false,
+            self.precision,
         );
         if let Some(weights) = &ranges.head_norms {
             let raw = kept.qkv_raw.view(qkv_size.clone());
@@ -159,6 +162,7 @@ impl Block<'_> {
             kept.middle.view_mut(0..n * d),
             sizes.output,
             true,
+            self.precision,
         );
         rms_norm::forward(
             kept.middle.view(0..n * d),
@@ -174,6 +178,7 @@ impl Block<'_> {
             kept.gate_up.view_mut(0..n * 2 * f),
             sizes.gate_up,
             false,
+            self.precision,
         );
         let Some(mut output) = output else { return };
         swiglu::forward(
@@ -189,6 +194,7 @@ impl Block<'_> {
             output,
             sizes.down,
             true,
+            self.precision,
         );
     }
 
@@ -230,6 +236,7 @@ impl Block<'_> {
             scratch.wide.view_mut(0..n * f),
             down,
             false,
+            self.precision,
         );
         swiglu::backward_in_place(
             kept.gate_up.view_mut(0..n * 2 * f),
@@ -241,6 +248,7 @@ impl Block<'_> {
             scratch.wide.view(0..n * f),
             gradients.view_mut(ranges.down.clone()),
             down,
+            self.precision,
         );
         let layer = NormedLinear {
             x: kept.middle.view(0..n * d),
@@ -279,12 +287,14 @@ impl Block<'_> {
             scratch.narrow.view_mut(attended.clone()),
             output,
             false,
+            self.precision,
         );
         linear::backward_weight(
             dresidual.view(0..n * d),
             kept.attention.view(attended.clone()),
             gradients.view_mut(ranges.output.clone()),
             output,
+            self.precision,
         );
         attention::backward(
             kept.qkv.view(qkv_size.clone()),
@@ -341,12 +351,25 @@ impl Block<'_> {
         let (rows, gain) = (0..x.len(), self.parameter(norm));
         rms_norm::again(x, gain, rstd, narrow.view_mut(rows.clone()));
         let normed = narrow.view(rows.clone());
-        linear::backward_weight(dy, normed, gradients.view_mut(weight.clone()), sizes);
+        linear::backward_weight(
+            dy,
+            normed,
+            gradients.view_mut(weight.clone()),
+            sizes,
+            self.precision,
+        );
         if let Some(bias) = bias {
             linear::backward_bias(dy, gradients.view_mut(bias.clone()));
         }
         let dnormed = narrow.view_mut(rows.clone());
-        linear::backward_input(dy, self.parameter(weight), dnormed, sizes, false);
+        linear::backward_input(
+            dy,
+            self.parameter(weight),
+            dnormed,
+            sizes,
+            false,
+            self.precision,
+        );
         let (dnormed, dx) = (narrow.view(rows.clone()), dresidual.view_mut(rows));
         rms_norm::backward(x, gain, rstd, dnormed, dx, gradients.view_mut(norm.clone()));
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use iwsft_engine::ops::rotary::RotaryTable;
 use iwsft_engine::ops::{embedding, log_prob, rms_norm, rows};
-use iwsft_engine::{Layout, Policy, Tensor};
+use iwsft_engine::{Layout, Policy, Precision, Tensor};
 
 use crate::block::{Block, BlockRanges};
 use crate::memory::{Memory, MemoryPlan};
@@ -18,6 +18,7 @@ pub struct LanguageModel {
     pub(crate) config: ModelConfig,
     layout: Layout,
     plan: MemoryPlan,
+    precision: Precision,
     pub(crate) memory: Memory,
     pub(crate) ranges: ModelRanges,
     pub(crate) table: RotaryTable,
@@ -63,10 +64,22 @@ impl LanguageModel {
             config,
             layout,
             plan,
+            precision: Precision::F32,
             memory: Memory::new(plan),
             ranges,
             table,
         }
+    }
+
+    /// From now on computes products of the blocks' matrices in this precision, f32
+    /// at first. Attention and the head, whose probabilities are the result, stay f32.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
+    }
+
+    /// The precision of products of the blocks' matrices.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The configuration.
@@ -141,6 +154,7 @@ impl LanguageModel {
                 parameters,
                 table: &self.table,
                 positions: &batch.positions,
+                precision: self.precision,
             };
             let [input, output] = match keep {
                 Keep::Nothing => neighbours(&mut residual[..2], layer % 2),
@@ -271,6 +285,7 @@ impl Policy for LanguageModel {
                 parameters,
                 table: &self.table,
                 positions: &batch.positions,
+                precision: self.precision,
             };
             let input = inputs[layer].view(0..n * d);
             let kept = &mut blocks[if self.plan.recompute { 0 } else { layer }];

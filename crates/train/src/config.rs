@@ -1,9 +1,10 @@
 //! The settings of a run. The defaults are the published recipe for language
 //! models: 5 epochs in batches of 8, AdamW at 1e-5, a cosine after 5 % warm-up.
 
+use iwsft_engine::Precision;
 use iwsft_engine::optim::AdamWConfig;
 use iwsft_engine::schedule::{self, Schedule};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::TrainError;
 
@@ -42,6 +43,15 @@ pub struct TrainConfig {
     pub weight_decay: f32,
     /// The gradient is scaled down to this norm; 0 leaves it alone. Default 1.
     pub max_grad_norm: f64,
+    /// Numbers that the policy's matrix products multiply, `f32` or `bf16`;
+    /// parameters, gradients and sums are f32. Default `f32`, which is not written
+    /// down: runs from before there was a choice can be resumed.
+    #[serde(
+        serialize_with = "as_word",
+        deserialize_with = "from_word",
+        skip_serializing_if = "is_default"
+    )]
+    pub precision: Precision,
     /// Seed of the order of the data. Default 0.
     pub seed: u64,
     /// Steps between validations, where there is validation data; 0 validates
@@ -54,6 +64,19 @@ pub struct TrainConfig {
     /// Also save and keep the checkpoint with the lowest validation negative
     /// log-likelihood. Default true.
     pub keep_best: bool,
+}
+
+fn as_word<S: Serializer>(precision: &Precision, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(precision)
+}
+
+fn from_word<'de, D: Deserializer<'de>>(from: D) -> Result<Precision, D::Error> {
+    let word = String::deserialize(from)?;
+    word.parse().map_err(de::Error::custom)
+}
+
+fn is_default(precision: &Precision) -> bool {
+    *precision == Precision::default()
 }
 
 /// Shape of the learning rate after the warm-up.
@@ -110,6 +133,7 @@ impl Default for TrainConfig {
             eps: 1e-8,
             weight_decay: 1e-4,
             max_grad_norm: 1.0,
+            precision: Precision::F32,
             seed: 0,
             validate_every: 0,
             checkpoint_every: 0,

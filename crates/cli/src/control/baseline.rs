@@ -46,6 +46,7 @@ pub(super) struct BaselineRun<'a> {
 #[serde(deny_unknown_fields)]
 struct Record {
     baseline: Baseline,
+    precision: String,
     /// Of the transitions.
     data: String,
     step: u64,
@@ -87,14 +88,21 @@ impl BaselineRun<'_> {
         fs::create_dir_all(&training).with_context(|| training.display().to_string())?;
         let sizes = [self.config.observation_size(), self.config.action_size()];
         let mut algorithm = self.baseline.begin(sizes, seed)?;
+        let precision = self.recipe.train.precision;
+        algorithm.set_precision(precision);
         let mut record = Record {
             baseline: self.baseline.clone(),
+            precision: precision.to_string(),
             data: self.fingerprint(),
             step: 0,
             seconds: 0.0,
         };
         if let Some(found) = standing::read::<Record>(&training)? {
-            if found.baseline != record.baseline || found.data != record.data {
+            let settings = |record: &Record| {
+                let precision = record.precision.clone();
+                (record.baseline.clone(), precision, record.data.clone())
+            };
+            if settings(&found) != settings(&record) {
                 return Err(Mistake::new(format!(
                     "{}: the run was begun with other settings or other data; resume it by its folder, without changes, or choose another with --run",
                     training.display()

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use iwsft_control::{MUJOCO_VERSION, make, sac};
+use iwsft_engine::Precision;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -67,6 +68,9 @@ pub(crate) struct Args {
         value_name = "N,N"
     )]
     hidden: Vec<usize>,
+    /// Precision of matrix products while it learns, f32 or bf16.
+    #[arg(long, default_value_t = Precision::F32, value_name = "PRECISION")]
+    precision: Precision,
     /// Decides everything that is random.
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
@@ -116,7 +120,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let stop = interrupt::flag(
         "stopping at the end of this episode; press Ctrl-C again to stop at once and lose what is not saved",
     )?;
-    let mut learner = Learner::open(&args.folder, settings, environment)?;
+    let mut learner = Learner::open(&args.folder, settings, environment, args.precision)?;
     if let Outcome::Stopped = learner.run(args.steps, stop)? {
         say("the same command goes on from here");
         std::process::exit(interrupt::STATUS);

@@ -249,6 +249,7 @@ impl ControlRecipe {
     fn validate_baseline(&self) -> anyhow::Result<()> {
         let others = TrainConfig {
             seed: fine_tuning_defaults().seed,
+            precision: fine_tuning_defaults().precision,
             ..self.train.clone()
         };
         let given = [
@@ -260,7 +261,7 @@ impl ControlRecipe {
         match given.iter().find(|(_, given)| *given) {
             Some((what, _)) => Err(Mistake::new(format!(
                 "{what} has no effect on a [baseline], whose settings are its own; remove it \
-                 (of [train], `seed` may stay)"
+                 (of [train], `seed` and `precision` may stay)"
             ))
             .into()),
             None => Ok(()),
@@ -369,5 +370,15 @@ mod tests {
         let error = parse::<ControlRecipe>(Path::new("r.toml"), &text, &[]).unwrap_err();
         let message = error.to_string();
         assert!(message.contains("did you mean `batch_size`?"), "{message}");
+    }
+
+    #[test]
+    fn a_precision_that_is_not_used_is_refused() {
+        for section in ["train", "behaviour_cloning"] {
+            let text = format!("{RECIPE}\n[{section}]\nprecision = \"bf16\"");
+            let recipe: ControlRecipe = parse(Path::new("r.toml"), &text, &[]).unwrap();
+            let message = recipe.validate().unwrap_err().to_string();
+            assert!(message.contains("remove the key"), "{section}: {message}");
+        }
     }
 }

@@ -164,6 +164,7 @@ impl Shared<'_> {
         let Some(section) = &self.recipe.behaviour_cloning else {
             return Ok(Some((initial, false)));
         };
+        policy.set_precision(section.precision);
         let job = Job {
             policy,
             parameters: initial,
@@ -200,6 +201,7 @@ impl Shared<'_> {
             seed,
             ..self.recipe.train.clone()
         };
+        policy.set_precision(config.precision);
         // With a reference, J and its bounds are reported for SFT as well.
         let reference = has_learnt.then(|| {
             score(

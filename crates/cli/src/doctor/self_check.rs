@@ -1,24 +1,32 @@
 //! Small computations whose results are known: a processor, a compiler or a
 //! build that gets them wrong would train nonsense.
 
-use iwsft_engine::{Tensor, ops::linear};
+use iwsft_engine::{Precision, Tensor, ops::linear};
 use iwsft_objective::bandit::{self, Config, Method};
 
 use super::{Check, State};
 
-pub(super) fn all() -> [Check; 2] {
-    [products(), bandit()]
+pub(super) fn all() -> [Check; 3] {
+    [
+        products("matrix product", Precision::F32),
+        products("product in bf16", Precision::Bf16),
+        bandit(),
+    ]
 }
 
 /// Largest error of a matrix product relative to its largest element: a few
-/// units in the last place of f32.
+/// units in the last place of f32, in which sums run.
 const PRODUCT_ERROR: f64 = 1e-5;
 
-/// A matrix product by the engine against one in f64.
-fn products() -> Check {
+/// A matrix product by the engine against one in f64, of numbers that both
+/// precisions hold exactly.
+fn products(name: &'static str, precision: Precision) -> Check {
     let [n, input, output] = [61, 257, 67];
     let values = |len: usize, pace: f64| -> Vec<f32> {
-        (0..len).map(|i| (i as f64 * pace).sin() as f32).collect()
+        let number = |i: usize| (i as f64 * pace).sin() as f32;
+        (0..len)
+            .map(|i| (number(i) * 128.0).round() / 128.0)
+            .collect()
     };
     let (x, weight) = (values(n * input, 0.7), values(output * input, 1.3));
     let mut y = Tensor::zeros(n * output);
@@ -31,6 +39,7 @@ fn products() -> Check {
         y.all_mut(),
         sizes,
         false,
+        precision,
     );
 
     let (mut error, mut largest) = (0.0f64, 0.0f64);
@@ -49,10 +58,7 @@ fn products() -> Check {
         largest = largest.max(exact.abs());
     }
     let relative = error / largest;
-    let check = Check::ok(
-        "matrix product",
-        format!("relative error {relative:.1e} against f64"),
-    );
+    let check = Check::ok(name, format!("relative error {relative:.1e} against f64"));
     // A NaN is not below anything either.
     if relative < PRODUCT_ERROR {
         check

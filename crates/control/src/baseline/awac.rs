@@ -4,6 +4,7 @@
 //! Its mean goes through tanh here, as those of all Gaussian policies of this crate;
 //! that of the published programs does not.
 
+use iwsft_engine::Precision;
 use serde::{Deserialize, Serialize};
 
 use super::{Algorithm, mean, targets};
@@ -146,6 +147,11 @@ impl Algorithm for Awac {
         self.update_actor(batch, random)?;
         self.critics.follow(self.settings.tau);
         Ok(())
+    }
+
+    fn set_precision(&mut self, precision: Precision) {
+        self.actor.set_precision(precision);
+        self.critics.set_precision(precision);
     }
 
     fn metrics(&self) -> Vec<(&'static str, f64)> {

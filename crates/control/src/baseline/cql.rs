@@ -3,6 +3,7 @@
 //! is the squared error plus `alpha (logsumexp_a Q(s, a) - Q(s, a of the data))`,
 //! the first term by importance sampling; targets without entropy.
 
+use iwsft_engine::Precision;
 use serde::{Deserialize, Serialize};
 
 use super::{Algorithm, mean, targets};
@@ -233,6 +234,11 @@ impl Algorithm for Cql {
         self.update_actor(batch, random)?;
         self.critics.follow(self.settings.tau);
         Ok(())
+    }
+
+    fn set_precision(&mut self, precision: Precision) {
+        self.actor.set_precision(precision);
+        self.critics.set_precision(precision);
     }
 
     fn metrics(&self) -> Vec<(&'static str, f64)> {

@@ -2,6 +2,7 @@
 //! the critics' values of what the data did, so no action outside of the data is
 //! ever asked about; the policy is advantage-weighted behaviour cloning.
 
+use iwsft_engine::Precision;
 use serde::{Deserialize, Serialize};
 
 use super::{Algorithm, mean, targets};
@@ -170,6 +171,12 @@ impl Algorithm for Iql {
         self.nll = actor?;
         self.critics.follow(settings.tau);
         Ok(())
+    }
+
+    fn set_precision(&mut self, precision: Precision) {
+        self.actor.set_precision(precision);
+        self.critics.set_precision(precision);
+        self.value.set_precision(precision);
     }
 
     fn metrics(&self) -> Vec<(&'static str, f64)> {

@@ -1,6 +1,7 @@
 //! ReBRAC (Tarasov et al., arXiv 2305.09836): TD3+BC with the pull towards the data
 //! in the critics' targets as well, LayerNorm in deeper critics, and larger batches.
 
+use iwsft_engine::Precision;
 use serde::{Deserialize, Serialize};
 
 use super::{Algorithm, mean, smooth, targets};
@@ -173,6 +174,11 @@ impl Algorithm for Rebrac {
             self.actor.learned.follow(self.settings.tau);
         }
         Ok(())
+    }
+
+    fn set_precision(&mut self, precision: Precision) {
+        self.actor.set_precision(precision);
+        self.critics.set_precision(precision);
     }
 
     fn metrics(&self) -> Vec<(&'static str, f64)> {

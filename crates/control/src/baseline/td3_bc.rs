@@ -2,6 +2,7 @@
 //! did. The actor's loss is `mean (pi(s) - a)^2 - lambda mean Q(s, pi(s))` with
 //! `lambda = alpha / mean |Q|`.
 
+use iwsft_engine::Precision;
 use serde::{Deserialize, Serialize};
 
 use super::{Algorithm, mean, smooth, targets};
@@ -161,6 +162,11 @@ impl Algorithm for Td3Bc {
             self.actor.learned.follow(self.settings.tau);
         }
         Ok(())
+    }
+
+    fn set_precision(&mut self, precision: Precision) {
+        self.actor.set_precision(precision);
+        self.critics.set_precision(precision);
     }
 
     fn metrics(&self) -> Vec<(&'static str, f64)> {

@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::COLUMNS_PER_TASK;
+use super::{COLUMNS_PER_TASK, relu};
+use crate::bf16::{self, After, Before};
 use crate::matmul::{Matrix, multiply};
-use crate::{View, ViewMut};
+use crate::{Precision, View, ViewMut};
 
 /// `y = x W^T + bias`, or `y += x W^T` if `accumulate` (a residual connection).
 ///
@@ -19,19 +20,58 @@ pub fn forward(
     y: ViewMut<'_>,
     [n, input, output]: [usize; 3],
     accumulate: bool,
+    precision: Precision,
 ) {
-    let y = y.host();
-    if let Some(bias) = bias {
-        assert!(!accumulate, "a biased linear layer does not accumulate");
-        y.par_chunks_mut(output)
-            .for_each(|row| row.copy_from_slice(bias.host()));
-    }
-    multiply(
-        y,
-        Matrix::new(x.host(), n, input),
-        Matrix::new(weight.host(), output, input).transposed(),
-        accumulate || bias.is_some(),
+    assert!(
+        !(accumulate && bias.is_some()),
+        "a biased linear layer does not accumulate"
     );
+    let y = y.host();
+    let x = Matrix::new(x.host(), n, input);
+    let weight = Matrix::new(weight.host(), output, input).transposed();
+    match precision {
+        Precision::F32 => {
+            if let Some(bias) = bias {
+                y.par_chunks_mut(output)
+                    .for_each(|row| row.copy_from_slice(bias.host()));
+            }
+            multiply(y, x, weight, accumulate || bias.is_some());
+        }
+        Precision::Bf16 => {
+            let before = bias.map_or(begin(accumulate), |bias| Before::Bias(bias.host()));
+            bf16::multiply(y, x, weight, before, After::Nothing);
+        }
+    }
+}
+
+/// `y = max(x W^T + bias, 0)`: [`forward`] and [`relu::forward_in_place`] in one.
+///
+/// # Panics
+/// If the sizes disagree.
+pub fn forward_relu(
+    x: View<'_>,
+    weight: View<'_>,
+    bias: View<'_>,
+    mut y: ViewMut<'_>,
+    sizes: [usize; 3],
+    precision: Precision,
+) {
+    match precision {
+        Precision::F32 => {
+            forward(x, weight, Some(bias), y.reborrow(), sizes, false, precision);
+            relu::forward_in_place(y);
+        }
+        Precision::Bf16 => {
+            let [n, input, output] = sizes;
+            bf16::multiply(
+                y.host(),
+                Matrix::new(x.host(), n, input),
+                Matrix::new(weight.host(), output, input).transposed(),
+                Before::Bias(bias.host()),
+                After::Relu,
+            );
+        }
+    }
 }
 
 /// `dx = dy W`, or `dx += dy W` if `accumulate`.
@@ -44,13 +84,47 @@ pub fn backward_input(
     dx: ViewMut<'_>,
     [n, input, output]: [usize; 3],
     accumulate: bool,
+    precision: Precision,
 ) {
-    multiply(
-        dx.host(),
-        Matrix::new(dy.host(), n, output),
-        Matrix::new(weight.host(), output, input),
-        accumulate,
-    );
+    let dy = Matrix::new(dy.host(), n, output);
+    let weight = Matrix::new(weight.host(), output, input);
+    match precision {
+        Precision::F32 => multiply(dx.host(), dy, weight, accumulate),
+        Precision::Bf16 => {
+            bf16::multiply(dx.host(), dy, weight, begin(accumulate), After::Nothing);
+        }
+    }
+}
+
+/// `dx = dy W` where `x > 0`, else 0: [`backward_input`] and
+/// [`relu::backward_in_place`] in one, for an `x [n, in]` that is a ReLU's output.
+///
+/// # Panics
+/// If the sizes disagree.
+pub fn backward_input_relu(
+    dy: View<'_>,
+    weight: View<'_>,
+    x: View<'_>,
+    mut dx: ViewMut<'_>,
+    sizes: [usize; 3],
+    precision: Precision,
+) {
+    match precision {
+        Precision::F32 => {
+            backward_input(dy, weight, dx.reborrow(), sizes, false, precision);
+            relu::backward_in_place(x, dx);
+        }
+        Precision::Bf16 => {
+            let [n, input, output] = sizes;
+            bf16::multiply(
+                dx.host(),
+                Matrix::new(dy.host(), n, output),
+                Matrix::new(weight.host(), output, input),
+                Before::Nothing,
+                After::WhereAboveZero(x.host()),
+            );
+        }
+    }
 }
 
 /// `dW += dy^T x`.
@@ -62,13 +136,21 @@ pub fn backward_weight(
     x: View<'_>,
     dweight: ViewMut<'_>,
     [n, input, output]: [usize; 3],
+    precision: Precision,
 ) {
-    multiply(
-        dweight.host(),
-        Matrix::new(dy.host(), n, output).transposed(),
-        Matrix::new(x.host(), n, input),
-        true,
-    );
+    let dy = Matrix::new(dy.host(), n, output).transposed();
+    let x = Matrix::new(x.host(), n, input);
+    match precision {
+        Precision::F32 => multiply(dweight.host(), dy, x, true),
+        Precision::Bf16 => bf16::multiply(dweight.host(), dy, x, Before::Itself, After::Nothing),
+    }
+}
+
+fn begin(accumulate: bool) -> Before<'static> {
+    match accumulate {
+        true => Before::Itself,
+        false => Before::Nothing,
+    }
 }
 
 /// `dbias [out] += sum over rows of dy`.

@@ -13,7 +13,7 @@ use iwsft_control::{
     Transitions, load_learned, save_learned,
 };
 use iwsft_data::episodes::{End, EpisodeColumns, Episodes, Tail, read_episodes, write_d4rl};
-use iwsft_engine::Tensor;
+use iwsft_engine::{Precision, Tensor};
 use iwsft_eval::statistics::Estimate;
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +81,7 @@ impl Learner {
         folder: &Path,
         settings: Settings,
         environment: Environment,
+        precision: Precision,
     ) -> anyhow::Result<Self> {
         let spec = environment.spec().clone();
         let (o, a) = (spec.observation_size(), spec.action_size());
@@ -112,6 +113,7 @@ impl Learner {
             memory: Transitions::default(),
             fresh: Episodes::new(o, a),
         };
+        learner.sac.set_precision(precision);
         learner.go_on()?;
         Ok(learner)
     }
