@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Runs the recipes of this folder on collected data sets, and makes tables of them.
+r"""Runs the recipes of this folder on collected data sets, and makes tables of them.
 
 From the repository root:
 
     iwsft control collect data/hopper --environment Hopper-v4
     python recipes/gym/run.py --tasks hopper                  # everything, for days
-    python recipes/gym/run.py --tasks hopper --sets medium-replay --quick
+    python recipes/gym/run.py --tasks hopper --sets medium-replay --quick \
+        --set train.precision=bf16
     python recipes/gym/run.py --table                         # of what has finished
 
 Each method of each data set is a run `runs/gym/TASK/SET/METHOD`; finished ones are
@@ -58,9 +59,9 @@ REBRAC = {
 # Settings of --quick for each recipe.
 CLONING = {"train.steps": 1000, "train.batch_size": 32}
 TUNING = {
-    "train.steps": 400,
-    "train.batch_size": 64,
-    "train.warmup": 60,
+    "train.steps": 300,
+    "train.batch_size": 32,
+    "train.warmup": 45,
     "environment.every": 100,
 }
 QUICK = {
@@ -97,6 +98,7 @@ def command(arguments, task, set_, method, run):
         values |= {"baseline.actor_penalty": actor, "baseline.critic_penalty": critic}
     if arguments.quick:
         values |= QUICK[method]
+    values |= dict(pair.split("=", 1) for pair in arguments.set)
     sets = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
     recipe = HERE / f"{method}.toml"
     return [arguments.iwsft, "control", "train", str(recipe), "--run", str(run), *sets]
@@ -147,6 +149,9 @@ def main():
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of collections")
     parser.add_argument("--runs", type=Path, default=Path("runs/gym"))
     parser.add_argument("--iwsft", default=str(ROOT / "target/release/iwsft"))
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="for every recipe"
+    )
     parser.add_argument("--table", action="store_true", help="only print the table")
     arguments = parser.parse_args()
     methods = [m for m in METHODS if m in arguments.methods.split(",")]

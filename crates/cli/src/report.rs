@@ -5,6 +5,7 @@
 
 mod axis;
 mod bounds;
+mod control;
 mod curve;
 mod evaluation;
 mod figures;
@@ -25,6 +26,7 @@ use iwsft_files::write_atomically;
 use crate::mistake::Mistake;
 use crate::progress::say;
 use crate::table::print_json;
+use control::ControlRun;
 use evaluation::Results;
 use run::Run;
 use summary::Summary;
@@ -71,11 +73,28 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let mut runs = Vec::new();
+    let mut controls = Vec::new();
     for folder in &args.folders {
         for path in run_folders(folder)? {
-            runs.push(Run::read(&path)?);
+            match is_control(&path) {
+                true => controls.push(ControlRun::read(&path)?),
+                false => runs.push(Run::read(&path)?),
+            }
         }
     }
+    if !controls.is_empty() && !runs.is_empty() {
+        let message = "runs of `iwsft control train` and of `iwsft train` share no figure; make a \
+                       report of each";
+        return Err(Mistake::new(message).into());
+    }
+    // Those whose logs tell of bound and weights come first.
+    let (mut controls, without): (Vec<_>, Vec<_>) = controls
+        .into_iter()
+        .map(|run| (run.training(), run))
+        .partition(|(training, _)| training.is_some());
+    controls.extend(without);
+    let (trainings, controls): (Vec<_>, Vec<ControlRun>) = controls.into_iter().unzip();
+    runs.extend(trainings.into_iter().flatten());
     run::tell_apart(&mut runs);
     let results = args.evals.iter().map(|folder| Results::read(folder));
     let results: Vec<Results> = results.collect::<anyhow::Result<_>>()?;
@@ -88,12 +107,20 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         (None, [folder]) => folder.join("report.html"),
         (None, _) => PathBuf::from("report.html"),
     };
-    let title = args.title.unwrap_or_else(|| title(&runs));
+    let title = args.title.unwrap_or_else(|| {
+        let names: Vec<&str> = match &controls[..] {
+            [] => runs.iter().map(|run| run.name.as_str()).collect(),
+            controls => controls.iter().map(|run| run.name.as_str()).collect(),
+        };
+        names.join(", ")
+    });
     let summaries: Vec<Summary> = runs.iter().map(Summary::of).collect();
-    let page = page::page(&title, &runs, &summaries, &results, &samples);
+    let page = page::page(&title, &runs, &summaries, &results, &samples, &controls);
     write_atomically(&out, page.as_bytes())
         .with_context(|| format!("{}: cannot write the report", out.display()))?;
-    if args.json {
+    if !controls.is_empty() {
+        control::print(&controls, args.json)?;
+    } else if args.json {
         summaries.iter().try_for_each(print_json)?;
     } else {
         summary::print(&summaries)?;
@@ -104,7 +131,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 
 /// The runs that a folder stands for: itself, or those in it or in its `runs/`.
 fn run_folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let is_run = |path: &Path| path.join("metrics.jsonl").is_file();
+    let is_run = |path: &Path| path.join("metrics.jsonl").is_file() || is_control(path);
     if is_run(folder) {
         return Ok(vec![folder.to_owned()]);
     }
@@ -121,18 +148,13 @@ fn run_folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         }
     }
     Err(Mistake::new(format!(
-        "{}: no run here; expected a folder with the metrics.jsonl that `iwsft train` writes, or a folder of such folders",
+        "{}: no run here; expected a folder with the metrics.jsonl that `iwsft train` writes, one of `iwsft control train`, or a folder of such folders",
         folder.display()
     ))
     .into())
 }
 
-fn title(runs: &[Run]) -> String {
-    match runs {
-        [run] => run.name.clone(),
-        runs => {
-            let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
-            names.join(", ")
-        }
-    }
+/// Whether a folder is a run of `iwsft control train`.
+fn is_control(folder: &Path) -> bool {
+    !control::logs(folder).is_empty()
 }

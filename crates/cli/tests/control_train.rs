@@ -93,6 +93,32 @@ fn collected_episodes_become_evaluated_policies() {
         .collect();
     assert_eq!(at, [0, 3, 6]);
 
+    // A report draws both, and says what the run came to.
+    let run = place.path("run");
+    let page = place.path("report.html");
+    let args = ["report", run.to_str().unwrap(), "--json", "--out"];
+    let told = place
+        .iwsft(&[&args[..], &[page.to_str().unwrap()]].concat())
+        .succeeds()
+        .json();
+    assert_eq!(told[0]["results"]["last"], result["last"]);
+    let text = fs::read_to_string(&page).unwrap();
+    let html = roxmltree::Document::parse_with_options(
+        &text,
+        roxmltree::ParsingOptions {
+            allow_dtd: true,
+            ..Default::default()
+        },
+    )
+    .unwrap();
+    let ids: Vec<_> = html
+        .descendants()
+        .filter_map(|node| node.attribute("id"))
+        .collect();
+    for id in ["scores", "learning", "nll", "recipes"] {
+        assert!(ids.contains(&id), "no {id} in {ids:?}");
+    }
+
     // The trained policy fares as the run says it does: the same episodes.
     let model = place.path("run/seed-0/model");
     let args = ["control", "eval", model.to_str().unwrap()];

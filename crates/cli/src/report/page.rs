@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::control::{self, ControlRun};
 use super::evaluation::{self, Results};
 use super::markup::{escape, maybe, number, percent};
 use super::plot::Figure;
@@ -24,6 +25,7 @@ pub(super) fn page(
     summaries: &[Summary],
     results: &[Results],
     samples: &[Sample],
+    controls: &[ControlRun],
 ) -> String {
     let mut main = String::new();
     let mut section = |id: &str, heading: &str, body: &str| {
@@ -32,8 +34,15 @@ pub(super) fn page(
             "<section id=\"{id}\">\n<h2>{heading}</h2>\n{body}</section>\n"
         );
     };
-    section("glance", "At a glance", &glance(runs, summaries));
     let html = |figure: Option<Figure>| figure.map(|figure| figure.html());
+    if !controls.is_empty() {
+        let scores = html(control::scores(controls)).unwrap_or_default();
+        let body = scores + &control::curves(controls).html();
+        section("policies", "Policies", &body);
+    }
+    if !runs.is_empty() {
+        section("glance", "At a glance", &glance(runs, summaries));
+    }
     let heart: String = [bounds::figure(runs, summaries), weights::figure(runs)]
         .into_iter()
         .filter_map(html)
@@ -41,15 +50,18 @@ pub(super) fn page(
     if !heart.is_empty() {
         section("method", "The bound and the weights", &heart);
     }
-    if let Some(figure) = html(evaluation::figure(runs, results)) {
+    let is_told = !controls.is_empty();
+    if let Some(figure) = html(evaluation::figure(runs, results)).filter(|_| !is_told) {
         section("results", "Results", &figure);
     }
     let curves: String = figures::figures(runs).iter().map(Figure::html).collect();
-    section(
-        "curves",
-        "Curves",
-        &format!("<div class=\"grid\">\n{curves}</div>\n"),
-    );
+    if !curves.is_empty() {
+        section(
+            "curves",
+            "Curves",
+            &format!("<div class=\"grid\">\n{curves}</div>\n"),
+        );
+    }
     if !samples.is_empty() {
         let body = format!(
             "<p>The first prompts of the data, each continued with the likeliest tokens.</p>\n{}",
@@ -58,11 +70,18 @@ pub(super) fn page(
         section("samples", "Samples", &body);
     }
     let recipe = if runs.len() == 1 { "Recipe" } else { "Recipes" };
-    section("recipes", recipe, &setting::recipes(runs));
+    if !runs.is_empty() {
+        section("recipes", recipe, &setting::recipes(runs));
+    }
     if let Some(body) = setting::environments(runs) {
         section("environment", "Environment", &body);
     }
 
+    // Runs with steps are the first of the controls, so that colours agree.
+    let names: Vec<&str> = match controls {
+        [] => runs.iter().map(|run| run.name.as_str()).collect(),
+        _ => controls.iter().map(|run| run.name.as_str()).collect(),
+    };
     let title = escape(title);
     let version = env!("CARGO_PKG_VERSION");
     format!(
@@ -73,24 +92,24 @@ pub(super) fn page(
          <header>\n<h1>{title}</h1>\n{legend}</header>\n<main>\n{main}</main>\n\
          <footer>Made by iwsft {version}. Faint lines are single steps, strong ones their moving average.</footer>\n\
          <script>//<![CDATA[\n{SCRIPT}//]]></script>\n</body>\n</html>\n",
-        hiding = hiding(runs.len()),
-        legend = legend(runs),
+        hiding = hiding(names.len()),
+        legend = legend(&names),
     )
 }
 
 /// Names in their colours; with several runs each can be hidden.
-fn legend(runs: &[Run]) -> String {
-    if runs.len() < 2 {
+fn legend(names: &[&str]) -> String {
+    if names.len() < 2 {
         return String::new();
     }
-    let entry = |(index, run): (usize, &Run)| {
+    let entry = |(index, name): (usize, &&str)| {
         format!(
             "<label><input type=\"checkbox\" id=\"show-{index}\" checked=\"checked\"/>\
              <i class=\"chip r{index}\"></i>{}</label>\n",
-            escape(&run.name)
+            escape(name)
         )
     };
-    let entries: String = runs.iter().enumerate().map(entry).collect();
+    let entries: String = names.iter().enumerate().map(entry).collect();
     format!("<nav class=\"legend\" aria-label=\"Runs\">\n{entries}</nav>\n")
 }
 

@@ -188,7 +188,7 @@ pub(super) fn tell_apart(runs: &mut [Run]) {
 }
 
 /// `recipe.toml` by dotted keys; empty where the run has none yet.
-fn recipe(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+pub(super) fn recipe(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let path = path.join("recipe.toml");
     let text = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
