@@ -9,6 +9,9 @@ From the repository root:
         --set train.precision=bf16
     python recipes/gym/run.py --table                         # of what has finished
 
+    iwsft control record data/pendulum/recorded.hdf5
+    python recipes/gym/run.py --tasks pendulum --sets recorded    # minutes
+
 Each method of each data set is a run `runs/gym/TASK/SET/METHOD`; finished ones are
 left as they are, others go on where they stopped. Behaviour cloning comes first: what
 the paper's methods start from and refer to is its policy of the same seed.
@@ -26,8 +29,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
-ENVIRONMENTS = {"hopper": "Hopper-v4", "halfcheetah": "HalfCheetah-v4", "walker2d": "Walker2d-v4"}
-SETS = ("medium-replay", "medium", "medium-expert")
+ENVIRONMENTS = {
+    "hopper": "Hopper-v4",
+    "halfcheetah": "HalfCheetah-v4",
+    "walker2d": "Walker2d-v4",
+    "pendulum": "Pendulum-v1",
+}
+SETS = ("medium-replay", "medium", "medium-expert", "recorded", "replay")
 # In the order of the table; those behind the first two start from the first.
 METHODS = {
     "bc": "BC",
@@ -78,13 +86,50 @@ QUICK = {
         "environment.every": 2000,
     },
 }
+# A pendulum needs far less: these are always used for it.
+BASELINES = ("td3-bc", "iql", "awac", "cql", "rebrac")
+SMALL = {
+    **dict.fromkeys(
+        ("bc", "filtered-bc"),
+        {
+            "policy.hidden": "[64, 64]",
+            "train.steps": 500,
+            "train.batch_size": 16,
+            "environment.every": 100,
+        },
+    ),
+    **dict.fromkeys(
+        FROM_START,
+        {
+            "policy.hidden": "[64, 64]",
+            "train.steps": 500,
+            "train.batch_size": 32,
+            "train.learning_rate": 3e-4,
+            "train.warmup": 50,
+            "environment.every": 100,
+        },
+    ),
+    **dict.fromkeys(
+        BASELINES,
+        {
+            "baseline.hidden": "[64, 64]",
+            "baseline.batch_size": 256,
+            "baseline.steps": 20000,
+            "environment.every": 2000,
+        },
+    ),
+}
+SMALL["cql"] = SMALL["cql"] | {"baseline.steps": 3000, "environment.every": 500}
 
 
 def command(arguments, task, set_, method, run):
     """The command that begins or resumes a run."""
     if (run / "recipe.toml").exists():
         return [arguments.iwsft, "control", "train", str(run), "--resume"]
-    data = (arguments.data / task / f"{set_}.hdf5").resolve()
+    found = sorted((arguments.data / task).glob(f"{set_}.*"))
+    if not found:
+        raise SystemExit(f"{arguments.data / task}: no {set_}.hdf5; see the top of this file")
+    data = found[0].resolve()
     values = {
         "data.path": data,
         "environment.name": ENVIRONMENTS[task],
@@ -93,10 +138,12 @@ def command(arguments, task, set_, method, run):
     if method in FROM_START:
         values["policy.start"] = (run.parent / "bc").resolve()
         values["behaviour_cloning"] = ""
-    if method == "rebrac":
+    if method == "rebrac" and (task, set_) in REBRAC:
         actor, critic = REBRAC[task, set_]
         values |= {"baseline.actor_penalty": actor, "baseline.critic_penalty": critic}
-    if arguments.quick:
+    if task == "pendulum":
+        values |= SMALL[method]
+    elif arguments.quick:
         values |= QUICK[method]
     values |= dict(pair.split("=", 1) for pair in arguments.set)
     sets = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
