@@ -21,9 +21,9 @@ use iwsft_objective::Preset;
 use iwsft_train::{State, Stepper, TrainConfig, Trajectories, score};
 use safetensors::SafeTensors;
 
-type Failure = Box<dyn Error>;
+type Failure = Box<dyn Error + Send + Sync>;
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [name, inputs, further @ ..] = arguments.as_slice() else {
         return Err("usage: control_step NAME INPUTS.safetensors [bf16]".into());
@@ -34,11 +34,14 @@ fn main() -> Result<(), Failure> {
     };
     let bytes = std::fs::read(inputs)?;
     let file = SafeTensors::deserialize(&bytes)?;
-    match name.as_str() {
+    // From inside of the pool, as `control train` works: joining costs no waking up.
+    let pool = rayon::ThreadPoolBuilder::new().build()?;
+    let result = pool.install(|| match name.as_str() {
         "td3-bc" | "iql" => baseline(name, Path::new(inputs), &file, precision),
         "bc" | "iw-sft" => trajectories(name == "iw-sft", &file, precision),
         _ => Err(format!("{name}: expected td3-bc, iql, bc or iw-sft").into()),
-    }
+    });
+    Ok(result?)
 }
 
 /// Answers `steps N` with the losses of as many steps.

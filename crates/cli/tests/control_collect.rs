@@ -58,7 +58,7 @@ fn a_collection_has_the_sets_of_d4rl() {
 
     // Each is read as any other data; what was done lies within the bounds.
     for (name, steps) in expected {
-        let file = place.path(&format!("data/{name}.hdf5"));
+        let file = place.path(format!("data/{name}.hdf5"));
         place.write(
             "read.toml",
             &format!(
@@ -96,7 +96,7 @@ fn a_collection_goes_on_bit_for_bit() {
         "medium-expert",
         "medium-replay",
     ] {
-        fs::remove_file(place.path(&format!("pieces/{set}.hdf5"))).unwrap();
+        fs::remove_file(place.path(format!("pieces/{set}.hdf5"))).unwrap();
     }
     collect(&place, "pieces", &["--steps", "600"]).succeeds();
     for file in [
@@ -105,7 +105,7 @@ fn a_collection_goes_on_bit_for_bit() {
         "expert.hdf5",
     ] {
         let [whole, pieces] = ["whole", "pieces"]
-            .map(|folder| fs::read(place.path(&format!("{folder}/{file}"))).unwrap());
+            .map(|folder| fs::read(place.path(format!("{folder}/{file}"))).unwrap());
         assert!(whole == pieces, "{file} differs");
     }
     let other = ["--steps", "800", "--seed", "1"];

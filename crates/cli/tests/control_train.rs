@@ -191,6 +191,23 @@ fn every_objective_trains_a_policy() {
             "one seed: {told}"
         );
     }
+    // Products in bf16 give other numbers, and close ones.
+    let sets = [
+        "seeds=1",
+        "train.precision=bf16",
+        "behaviour_cloning.precision=bf16",
+    ];
+    let [single, half] = [("f32", &sets[..1]), ("bf16", &sets[..])].map(|(run, sets)| {
+        train(&place, run, sets).succeeds();
+        number(
+            &place.metrics(&format!("{run}/seed-0/training"), "step")[5],
+            "nll",
+        )
+    });
+    assert!(
+        single != half && (single - half).abs() < 0.02,
+        "{single} {half}"
+    );
     // A run's policies are where other runs may start.
     let sets = [
         "seeds=1",

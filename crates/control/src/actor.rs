@@ -388,10 +388,9 @@ mod tests {
         let mut policy = SIZES.policy().unwrap();
         let mut means = [0.0; 6];
         policy.act(&Tensor::from_vec(actor.policy()), &SEEN, &mut means);
-        for (row, mean) in means.chunks(2).enumerate() {
-            for i in 0..2 {
-                let expected = actor.outputs[4 * row + i].tanh();
-                assert!((mean[i] - expected).abs() < 1e-6);
+        for (mean, output) in means.chunks(2).zip(actor.outputs.chunks(4)) {
+            for (mean, output) in mean.iter().zip(output) {
+                assert!((mean - output.tanh()).abs() < 1e-6);
             }
         }
     }
