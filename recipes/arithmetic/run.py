@@ -173,6 +173,10 @@ def main():
             try:
                 for job in concurrent.futures.as_completed(jobs):
                     job.result()
+            except KeyboardInterrupt:
+                # The commands that ran have saved and ended: they were interrupted, too.
+                pool.shutdown(cancel_futures=True)
+                raise SystemExit("stopped; the same command goes on from here") from None
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
