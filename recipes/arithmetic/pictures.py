@@ -5,6 +5,7 @@ from xml.sax.saxutils import escape
 COLOURS = [
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee",
     "#aa3377", "#888888", "#000000", "#ee7733", "#009988",
+    "#882255", "#999933", "#332288", "#ddaa99", "#117733",
 ]  # fmt: skip
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 400, 60, 190, 36, 44
 
@@ -14,10 +15,10 @@ def ticks(low, high, count=5):
 
 
 def curves(title, across, up, lines, label="{:.2f}"):
-    """A picture of `lines`, a list of (name, [(x, y), ...]); axes begin and end where the
-    data do."""
+    """A picture of `lines`, a list of (name, [(x, y), ...]). The upright axis begins and
+    ends where the data do, the other one begins at 0."""
     points = [point for _, line in lines for point in line]
-    low_x, high_x = (f(x for x, _ in points) for f in (min, max))
+    low_x, high_x = 0.0, max(x for x, _ in points)
     low_y, high_y = (f(y for _, y in points) for f in (min, max))
     # No axis without an extent.
     high_x, high_y = max(high_x, low_x + 1e-9), max(high_y, low_y + 1e-9)

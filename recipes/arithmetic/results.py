@@ -129,7 +129,8 @@ def variations(runs, varied):
         name: {world: run for world, run in of.items() if world in seeds}
         for name, of in (plain | varied).items()
     }
-    heads = ["variation", "right, drawn %", "points (95 %)", "effective sample", "SFT's gap"]
+    heads = ["variation", "right, drawn %", "points (95 %)", "effective sample"]
+    heads += ["SFT's gap", "iw-SFT's gap"]
     lines = []
     for name, of in of_all.items():
         of_which = name.removesuffix("-weight") if name.endswith("-weight") else "iw-sft"
@@ -137,8 +138,9 @@ def variations(runs, varied):
         if name not in plain and of_which in of_all:
             moved = points(differences(of_all, name, of_which))
         right = percent([run.drawn for run in of.values()])
-        gap = figure([run.end("sft_gap", LAST) for run in of.values()])
-        lines.append([NAMES.get(name, name), right, moved, share(of), gap])
+        keys = ("sft_gap", "iw_sft_gap")
+        gaps = [figure([run.end(key, LAST) for run in of.values()]) for key in keys]
+        lines.append([NAMES.get(name, name), right, moved, share(of), *gaps])
     return f"{len(seeds)} seeds.\n\n{markdown(heads, lines)}"
 
 
