@@ -23,7 +23,7 @@ use safetensors::SafeTensors;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [name, inputs, further @ ..] = arguments.as_slice() else {
         return Err("usage: control_step NAME INPUTS.safetensors [bf16]".into());
@@ -36,12 +36,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let file = SafeTensors::deserialize(&bytes)?;
     // From inside of the pool, as `control train` works: joining costs no waking up.
     let pool = rayon::ThreadPoolBuilder::new().build()?;
-    let result = pool.install(|| match name.as_str() {
+    pool.install(|| match name.as_str() {
         "td3-bc" | "iql" => baseline(name, Path::new(inputs), &file, precision),
         "bc" | "iw-sft" => trajectories(name == "iw-sft", &file, precision),
         _ => Err(format!("{name}: expected td3-bc, iql, bc or iw-sft").into()),
-    });
-    Ok(result?)
+    })
 }
 
 /// Answers `steps N` with the losses of as many steps.
