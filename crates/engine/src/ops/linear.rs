@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::{COLUMNS_PER_TASK, relu};
 use crate::bf16::{self, After, Before};
 use crate::matmul::{Matrix, multiply};
-use crate::{Precision, View, ViewMut};
+use crate::{Precision, View, ViewMut, cpu};
 
 /// `y = x W^T + bias`, or `y += x W^T` if `accumulate` (a residual connection).
 ///
@@ -161,10 +161,16 @@ pub fn backward_bias(dy: View<'_>, dbias: ViewMut<'_>) {
         .par_chunks_mut(COLUMNS_PER_TASK)
         .enumerate()
         .for_each(|(block, dbias)| {
-            for row in dy.chunks_exact(output) {
-                for (sum, value) in dbias.iter_mut().zip(&row[block * COLUMNS_PER_TASK..]) {
-                    *sum += value;
-                }
-            }
+            cpu::run(
+                #[inline(always)]
+                || {
+                    for row in dy.chunks_exact(output) {
+                        let values = &row[block * COLUMNS_PER_TASK..];
+                        for (sum, value) in dbias.iter_mut().zip(values) {
+                            *sum += value;
+                        }
+                    }
+                },
+            );
         });
 }
