@@ -158,8 +158,10 @@ fn evaluations(training: &Path) -> Vec<(u64, f64, Option<f64>)> {
 pub(super) fn scores(controls: &[ControlRun]) -> Option<Figure> {
     let results: Vec<Results> = controls
         .iter()
-        .map(|run| Results {
+        .enumerate()
+        .map(|(index, run)| Results {
             name: run.name.clone(),
+            class: format!("r{index}"),
             evaluations: run.evaluations(),
         })
         .collect();

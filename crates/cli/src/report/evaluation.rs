@@ -27,6 +27,8 @@ pub(super) struct Evaluation {
 /// A folder that `iwsft eval` wrote.
 pub(super) struct Results {
     pub(super) name: String,
+    /// Of its colour.
+    pub(super) class: String,
     pub(super) evaluations: Vec<Evaluation>,
 }
 
@@ -47,6 +49,7 @@ impl Results {
         }
         Ok(Self {
             name: name(folder),
+            class: "other".to_owned(),
             evaluations,
         })
     }
@@ -154,7 +157,7 @@ pub(super) fn figure(runs: &[Run], results: &[Results]) -> Option<Figure> {
     let of_results = results.iter().map(|results| {
         (
             &results.name,
-            "other".to_owned(),
+            results.class.clone(),
             results.evaluations.iter().collect(),
         )
     });
