@@ -2,10 +2,12 @@
 
 use iwsft_engine::{Layout, Policy, Precision, Tensor};
 
+use crate::critic::TwinCritic;
 use crate::learned::{Diverged, Learned};
 use crate::network::{Network, Pass};
 use crate::policy::{GaussianConfig, GaussianPolicy, PolicyError, StepBatch};
 use crate::random::Generator;
+use crate::temperature::Temperature;
 
 /// The hidden widths and sizes of an actor.
 #[derive(Debug, Clone, Copy)]
@@ -280,6 +282,26 @@ impl SquashedActor {
         } = &mut self.learned;
         self.network.backward(parameters, gradients, &mut self.pass);
         self.learned.update(learning_rate)
+    }
+
+    /// Draws actions in the states `observations [n, o]`, and makes one update towards
+    /// those that the lower of the `critics` values more and that keep the entropy;
+    /// then one of its weight, `temperature`.
+    pub(crate) fn climb(
+        &mut self,
+        observations: &[f32],
+        critics: &mut TwinCritic,
+        temperature: &mut Temperature,
+        random: &mut Generator,
+        learning_rate: f64,
+    ) -> Result<(), Diverged> {
+        let (mut actions, mut log_probs) = (Vec::new(), Vec::new());
+        self.draw(observations, random, &mut actions, &mut log_probs);
+        let (mut values, mut dactions) = (Vec::new(), Vec::new());
+        critics.lower_and_gradient(observations, &actions, &mut values, &mut dactions);
+        dactions.iter_mut().for_each(|each| *each = -*each);
+        self.learn(&dactions, temperature.value(), learning_rate)?;
+        temperature.learn(&log_probs, learning_rate)
     }
 
     /// The parameters of the Gaussian policy whose mean is that of this one: without

@@ -131,11 +131,13 @@ impl Baseline {
     }
 }
 
-/// Bellman's target: `y = r + discount next`, and `r` where nothing follows.
-pub(crate) fn targets(batch: &Transitions, discount: f32, next: &[f32], y: &mut Vec<f32>) {
-    y.clear();
-    let rows = batch.rewards.iter().zip(&batch.goes_on).zip(next);
-    y.extend(rows.map(|((reward, goes_on), next)| (discount * goes_on).mul_add(*next, *reward)));
+/// Makes Bellman's targets `[n]` of what comes next: `r + discount worth`, and `r` where
+/// nothing follows.
+pub(crate) fn discount_to_targets(batch: &Transitions, discount: f32, worth: &mut [f32]) {
+    let rows = batch.rewards.iter().zip(&batch.goes_on);
+    for (worth, (reward, goes_on)) in worth.iter_mut().zip(rows) {
+        *worth = (discount * goes_on).mul_add(*worth, *reward);
+    }
 }
 
 /// Adds clipped noise to actions and keeps them within their bounds, such that
@@ -145,6 +147,24 @@ fn smooth(actions: &mut [f32], deviation: f64, clip: f64, random: &mut Generator
         let noise = (random.normal() * deviation).clamp(-clip, clip);
         *action = (*action + noise as f32).clamp(-1.0, 1.0);
     }
+}
+
+/// Turns `dactions [n, a]`, the gradient of Q, into that of
+/// `hold / 2 sum (action - done)^2 - pull Q`: up the critic, and towards the data.
+/// Returns the mean squared distance to the data.
+fn hold_to_data(
+    dactions: &mut [f32],
+    actions: &[f32],
+    done: &[f32],
+    [pull, hold]: [f32; 2],
+) -> f64 {
+    let mut squares = 0.0;
+    for (daction, (action, done)) in dactions.iter_mut().zip(actions.iter().zip(done)) {
+        let distance = action - done;
+        squares += f64::from(distance * distance);
+        *daction = hold.mul_add(distance, -pull * *daction);
+    }
+    squares / actions.len() as f64
 }
 
 pub(crate) fn mean(values: &[f32]) -> f64 {

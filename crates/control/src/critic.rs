@@ -2,9 +2,11 @@
 
 use iwsft_engine::{Layout, Precision, Tensor};
 
+use crate::baseline::discount_to_targets;
 use crate::learned::{Diverged, Learned};
 use crate::network::{Network, Pass};
 use crate::random::Generator;
+use crate::replay::Transitions;
 
 /// A network with one output, what it learns with, and memory for its passes.
 #[derive(Debug)]
@@ -96,36 +98,62 @@ impl Critic {
 #[derive(Debug)]
 pub(crate) struct TwinCritic {
     pub(crate) pair: [Critic; 2],
+    /// Numbers of an observation and of an action.
+    sizes: [usize; 2],
+    /// Rows of observation and action, `[n, o + a]`.
+    rows: Vec<f32>,
+    /// What the pair was last fitted to, `[n]`.
+    targets: Vec<f32>,
     values: [Vec<f32>; 2],
     dvalues: [Vec<f32>; 2],
     dactions: [Vec<f32>; 2],
 }
 
 impl TwinCritic {
-    /// Critics of `o + a` numbers, with targets.
-    pub(crate) fn new(inputs: usize, hidden: &[usize], norm: bool, random: &mut Generator) -> Self {
+    /// Critics of observations of `o` and actions of `a` numbers, with targets.
+    pub(crate) fn new(
+        [o, a]: [usize; 2],
+        hidden: &[usize],
+        norm: bool,
+        random: &mut Generator,
+    ) -> Self {
         let pair = ["critic_1", "critic_2"].map(|name| {
-            let mut critic = Critic::new(name, inputs, hidden, norm, random);
+            let mut critic = Critic::new(name, o + a, hidden, norm, random);
             critic.learned = critic.learned.with_target();
             critic
         });
         Self {
             pair,
+            sizes: [o, a],
+            rows: Vec::new(),
+            targets: Vec::new(),
             values: Default::default(),
             dvalues: Default::default(),
             dactions: Default::default(),
         }
     }
 
-    /// The lower of the targets' values `[n]`.
-    pub(crate) fn lower_target(&mut self, inputs: &[f32], lower: &mut Vec<f32>) {
-        self.both(|critic, values, _| critic.other_values(inputs, values));
+    /// The lower of the targets' values `[n]` of actions `[n, a]` in states `[n, o]`.
+    pub(crate) fn lower_target(
+        &mut self,
+        observations: &[f32],
+        actions: &[f32],
+        lower: &mut Vec<f32>,
+    ) {
+        self.join(observations, actions);
+        self.both(|critic, rows, values, _| critic.other_values(rows, values));
         self.lower(lower);
     }
 
     /// The lower of the critics' values `[n]`.
-    pub(crate) fn lower_value(&mut self, inputs: &[f32], lower: &mut Vec<f32>) {
-        self.both(|critic, values, _| critic.values(inputs, values));
+    pub(crate) fn lower_value(
+        &mut self,
+        observations: &[f32],
+        actions: &[f32],
+        lower: &mut Vec<f32>,
+    ) {
+        self.join(observations, actions);
+        self.both(|critic, rows, values, _| critic.values(rows, values));
         self.lower(lower);
     }
 
@@ -133,13 +161,15 @@ impl TwinCritic {
     /// rows times `weight`. Returns the mean squared error of the two.
     pub(crate) fn fit(
         &mut self,
-        inputs: &[f32],
+        observations: &[f32],
+        actions: &[f32],
         targets: &[f32],
         weight: f32,
         learning_rate: f64,
     ) -> Result<f64, Diverged> {
         let scale = 2.0 * weight / targets.len() as f32;
-        self.learn(inputs, learning_rate, |values, dvalues| {
+        self.join(observations, actions);
+        self.learn(learning_rate, |values, dvalues| {
             let errors = values.iter().zip(targets).map(|(value, y)| value - y);
             dvalues.clear();
             dvalues.extend(errors.map(|error| scale * error));
@@ -152,15 +182,71 @@ impl TwinCritic {
         Ok(squares / (2.0 * targets.len() as f64))
     }
 
-    /// One update of both: `gradient` writes that of the loss from a critic's values.
+    /// Bellman's targets, where `next [n, a]` is done next; what that is worth by the
+    /// targets, `adjust` may change first. Kept for [`TwinCritic::targets`].
+    pub(crate) fn look_ahead(
+        &mut self,
+        batch: &Transitions,
+        next: &[f32],
+        discount: f32,
+        adjust: impl FnOnce(&mut [f32]),
+    ) {
+        let mut worth = std::mem::take(&mut self.targets);
+        self.lower_target(&batch.next_observations, next, &mut worth);
+        adjust(&mut worth);
+        discount_to_targets(batch, discount, &mut worth);
+        self.targets = worth;
+    }
+
+    /// [`TwinCritic::look_ahead`], and one update of both towards it by the squared
+    /// error. Returns the mean squared error of the two.
+    pub(crate) fn learn_ahead(
+        &mut self,
+        batch: &Transitions,
+        next: &[f32],
+        discount: f32,
+        learning_rate: f64,
+        adjust: impl FnOnce(&mut [f32]),
+    ) -> Result<f64, Diverged> {
+        self.look_ahead(batch, next, discount, adjust);
+        let targets = std::mem::take(&mut self.targets);
+        let loss = self.fit(
+            &batch.observations,
+            &batch.actions,
+            &targets,
+            1.0,
+            learning_rate,
+        );
+        self.targets = targets;
+        loss
+    }
+
+    /// The targets `[n]` that were found last.
+    pub(crate) fn targets(&self) -> &[f32] {
+        &self.targets
+    }
+
+    /// Makes rows of observations and actions, and lets `further` append some, for
+    /// [`TwinCritic::learn`].
+    pub(crate) fn lay_out(
+        &mut self,
+        observations: &[f32],
+        actions: &[f32],
+        further: impl FnOnce(&mut Vec<f32>),
+    ) {
+        self.join(observations, actions);
+        further(&mut self.rows);
+    }
+
+    /// One update of both on the rows that were laid out last: `gradient` writes that
+    /// of the loss from a critic's values.
     pub(crate) fn learn(
         &mut self,
-        inputs: &[f32],
         learning_rate: f64,
         gradient: impl Fn(&[f32], &mut Vec<f32>) + Sync,
     ) -> Result<(), Diverged> {
-        let results = self.both(|critic, values, dvalues| {
-            critic.values(inputs, values);
+        let results = self.both(|critic, rows, values, dvalues| {
+            critic.values(rows, values);
             gradient(values, dvalues);
             critic.learn(dvalues, learning_rate)
         });
@@ -173,31 +259,33 @@ impl TwinCritic {
     }
 
     /// The values `[n]` of the first critic, and their gradient with regard to the
-    /// actions, the last `a` of each row's inputs, `[n, a]`.
+    /// actions, `[n, a]`.
     pub(crate) fn first_and_gradient(
         &mut self,
-        inputs: &[f32],
-        a: usize,
+        observations: &[f32],
+        actions: &[f32],
         values: &mut Vec<f32>,
         dactions: &mut Vec<f32>,
     ) {
+        self.join(observations, actions);
         let [critic, _] = &mut self.pair;
-        critic.values(inputs, values);
+        critic.values(&self.rows, values);
         let ones = &mut self.dvalues[0];
         ones.clear();
         ones.resize(values.len(), 1.0);
-        critic.pull(ones, a, dactions);
+        critic.pull(ones, self.sizes[1], dactions);
     }
 
     /// The lower values `[n]`, and their gradient with regard to the actions.
     pub(crate) fn lower_and_gradient(
         &mut self,
-        inputs: &[f32],
-        a: usize,
+        observations: &[f32],
+        actions: &[f32],
         lower: &mut Vec<f32>,
         dactions: &mut Vec<f32>,
     ) {
-        self.lower_value(inputs, lower);
+        self.lower_value(observations, actions, lower);
+        let a = self.sizes[1];
         let [first, second] = &self.values;
         let is_first = first
             .iter()
@@ -237,19 +325,30 @@ impl TwinCritic {
         self.pair.iter_mut().map(|critic| &mut critic.learned)
     }
 
-    /// Both at once, each with room for its values and their gradient.
+    /// Both at once on the rows, each with room for its values and their gradient.
     fn both<T: Send>(
         &mut self,
-        act: impl Fn(&mut Critic, &mut Vec<f32>, &mut Vec<f32>) -> T + Sync,
+        act: impl Fn(&mut Critic, &[f32], &mut Vec<f32>, &mut Vec<f32>) -> T + Sync,
     ) -> [T; 2] {
+        let rows = &self.rows;
         let [one, two] = &mut self.pair;
         let [values_one, values_two] = &mut self.values;
         let [dvalues_one, dvalues_two] = &mut self.dvalues;
         let results = rayon::join(
-            || act(one, values_one, dvalues_one),
-            || act(two, values_two, dvalues_two),
+            || act(one, rows, values_one, dvalues_one),
+            || act(two, rows, values_two, dvalues_two),
         );
         results.into()
+    }
+
+    /// Puts observations `[n, o]` and actions `[n, a]` side by side.
+    fn join(&mut self, observations: &[f32], actions: &[f32]) {
+        let [o, a] = self.sizes;
+        self.rows.clear();
+        for (observation, action) in observations.chunks_exact(o).zip(actions.chunks_exact(a)) {
+            self.rows.extend_from_slice(observation);
+            self.rows.extend_from_slice(action);
+        }
     }
 
     fn lower(&self, lower: &mut Vec<f32>) {
@@ -259,47 +358,39 @@ impl TwinCritic {
     }
 }
 
-/// Writes rows of an observation `[n, o]` and an action `[n, a]` side by side.
-pub(crate) fn side_by_side(observations: &[f32], actions: &[f32], n: usize, rows: &mut Vec<f32>) {
-    rows.clear();
-    let (o, a) = (observations.len() / n, actions.len() / n);
-    for (observation, action) in observations.chunks_exact(o).zip(actions.chunks_exact(a)) {
-        rows.extend_from_slice(observation);
-        rows.extend_from_slice(action);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Two critics of 3 + 2 numbers and rows for them, with every value apart.
-    fn critics(norm: bool) -> (TwinCritic, Vec<f32>) {
+    /// Two critics, and four states of 3 numbers with actions of 2 for them.
+    fn critics(norm: bool) -> (TwinCritic, Vec<f32>, Vec<f32>) {
         let mut random = Generator::new(5);
-        let critics = TwinCritic::new(5, &[32, 24], norm, &mut random);
-        let rows = (0..4 * 5).map(|_| random.uniform(-1.0, 1.0) as f32);
-        (critics, rows.collect())
+        let critics = TwinCritic::new([3, 2], &[32, 24], norm, &mut random);
+        let mut draw = |count: usize| -> Vec<f32> {
+            let numbers = (0..count).map(|_| random.uniform(-1.0, 1.0) as f32);
+            numbers.collect()
+        };
+        (critics, draw(4 * 3), draw(4 * 2))
     }
 
     #[test]
     fn the_gradient_of_the_lower_value_is_that_by_differences() {
         const STEP: f32 = 1e-2;
         for norm in [false, true] {
-            let (mut critics, rows) = critics(norm);
+            let (mut critics, seen, done) = critics(norm);
             let (mut values, mut dactions) = (Vec::new(), Vec::new());
-            critics.lower_and_gradient(&rows, 2, &mut values, &mut dactions);
+            critics.lower_and_gradient(&seen, &done, &mut values, &mut dactions);
             let [first, second] = [0, 1].map(|which| critics.values(which).to_vec());
             assert!(first != second, "two critics begin apart");
             for (row, value) in values.iter().enumerate() {
                 assert_eq!(*value, first[row].min(second[row]));
             }
             for index in 0..8 {
-                let at = index / 2 * 5 + 3 + index % 2;
                 let [below, above] = [-STEP, STEP].map(|step| {
-                    let mut moved = rows.clone();
-                    moved[at] += step;
+                    let mut moved = done.clone();
+                    moved[index] += step;
                     let mut values = Vec::new();
-                    critics.lower_value(&moved, &mut values);
+                    critics.lower_value(&seen, &moved, &mut values);
                     values[index / 2]
                 });
                 let expected = (above - below) / (2.0 * STEP);
@@ -311,19 +402,19 @@ mod tests {
 
     #[test]
     fn critics_come_to_their_targets_and_targets_follow() {
-        let (mut critics, rows) = critics(true);
+        let (mut critics, seen, done) = critics(true);
         let targets = [1.0, -1.0, 0.5, 2.0];
-        let first = critics.fit(&rows, &targets, 1.0, 3e-3).unwrap();
+        let first = critics.fit(&seen, &done, &targets, 1.0, 3e-3).unwrap();
         let mut last = first;
         for _ in 0..600 {
-            last = critics.fit(&rows, &targets, 1.0, 3e-3).unwrap();
+            last = critics.fit(&seen, &done, &targets, 1.0, 3e-3).unwrap();
         }
         assert!(last < 1e-3 && first > 0.1, "{first} {last}");
         let mut values = Vec::new();
-        critics.lower_target(&rows, &mut values);
+        critics.lower_target(&seen, &done, &mut values);
         assert!((values[3] - 2.0).abs() > 0.1, "targets have not moved yet");
         (0..2000).for_each(|_| critics.follow(0.005));
-        critics.lower_target(&rows, &mut values);
+        critics.lower_target(&seen, &done, &mut values);
         for (value, target) in values.iter().zip(targets) {
             assert!((value - target).abs() < 0.05, "{values:?}");
         }

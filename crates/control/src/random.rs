@@ -36,6 +36,12 @@ impl Generator {
         generator
     }
 
+    /// Random numbers that belong to a step, whatever came before it: a run needs no
+    /// state of a generator to go on.
+    pub fn of_step(seed: u64, step: u64) -> Self {
+        Self::new(seed ^ (step + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
     fn advance(&mut self) {
         self.state = self
             .state

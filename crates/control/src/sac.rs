@@ -5,8 +5,8 @@ use iwsft_engine::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::{Sizes, SquashedActor};
-use crate::baseline::{Algorithm, mean, targets};
-use crate::critic::{TwinCritic, side_by_side};
+use crate::baseline::{Algorithm, mean};
+use crate::critic::TwinCritic;
 use crate::learned::{Diverged, Learned};
 use crate::policy::PolicyError;
 use crate::random::Generator;
@@ -47,13 +47,8 @@ pub struct Sac {
     actor: SquashedActor,
     critics: TwinCritic,
     temperature: Temperature,
-    /// Rows of observation and action, `[n, o + a]`.
-    rows: Vec<f32>,
     actions: Vec<f32>,
     log_probs: Vec<f32>,
-    values: Vec<f32>,
-    targets: Vec<f32>,
-    dactions: Vec<f32>,
     critic_loss: f64,
 }
 
@@ -71,15 +66,11 @@ impl Sac {
         };
         Ok(Self {
             actor: SquashedActor::new(sizes, random)?,
-            critics: TwinCritic::new(o + a, &settings.hidden, false, random),
+            critics: TwinCritic::new([o, a], &settings.hidden, false, random),
             temperature: Temperature::new(a),
             settings: settings.clone(),
-            rows: Vec::new(),
             actions: Vec::new(),
             log_probs: Vec::new(),
-            values: Vec::new(),
-            targets: Vec::new(),
-            dactions: Vec::new(),
             critic_loss: f64::NAN,
         })
     }
@@ -96,47 +87,31 @@ impl Sac {
         random: &mut Generator,
     ) -> Result<(), Diverged> {
         let (actions, log_probs) = (&mut self.actions, &mut self.log_probs);
-        let next = &batch.next_observations;
-        self.actor.draw(next, random, actions, log_probs);
-        side_by_side(next, actions, batch.len(), &mut self.rows);
-        self.critics.lower_target(&self.rows, &mut self.values);
-        let temperature = self.temperature.value();
-        for (value, log_prob) in self.values.iter_mut().zip(log_probs) {
-            *value -= temperature * *log_prob;
-        }
-        let discount = self.settings.discount;
-        targets(batch, discount, &self.values, &mut self.targets);
-        let (seen, done) = (&batch.observations, &batch.actions);
-        side_by_side(seen, done, batch.len(), &mut self.rows);
-        let rate = self.settings.learning_rate;
-        self.critic_loss = self.critics.fit(&self.rows, &self.targets, 1.0, rate)?;
-        Ok(())
-    }
-
-    fn update_actor(
-        &mut self,
-        batch: &Transitions,
-        random: &mut Generator,
-    ) -> Result<(), Diverged> {
-        let (actions, log_probs) = (&mut self.actions, &mut self.log_probs);
-        let seen = &batch.observations;
+        let seen = &batch.next_observations;
         self.actor.draw(seen, random, actions, log_probs);
-        side_by_side(seen, actions, batch.len(), &mut self.rows);
-        let a = actions.len() / batch.len();
-        let (values, dactions) = (&mut self.values, &mut self.dactions);
-        self.critics
-            .lower_and_gradient(&self.rows, a, values, dactions);
-        dactions.iter_mut().for_each(|each| *each = -*each);
-        let rate = self.settings.learning_rate;
-        self.actor.learn(dactions, self.temperature.value(), rate)?;
-        self.temperature.learn(&self.log_probs, rate)
+        let temperature = self.temperature.value();
+        let (discount, rate) = (self.settings.discount, self.settings.learning_rate);
+        self.critic_loss = self
+            .critics
+            .learn_ahead(batch, actions, discount, rate, |worth| {
+                for (worth, log_prob) in worth.iter_mut().zip(log_probs) {
+                    *worth -= temperature * *log_prob;
+                }
+            })?;
+        Ok(())
     }
 }
 
 impl Algorithm for Sac {
     fn update(&mut self, batch: &Transitions, random: &mut Generator) -> Result<(), Diverged> {
         self.update_critics(batch, random)?;
-        self.update_actor(batch, random)?;
+        self.actor.climb(
+            &batch.observations,
+            &mut self.critics,
+            &mut self.temperature,
+            random,
+            self.settings.learning_rate,
+        )?;
         self.critics.follow(self.settings.tau);
         Ok(())
     }
@@ -149,9 +124,9 @@ impl Algorithm for Sac {
     fn metrics(&self) -> Vec<(&'static str, f64)> {
         vec![
             ("critic_loss", self.critic_loss),
-            ("target", mean(&self.targets)),
+            ("target", mean(self.critics.targets())),
             ("temperature", self.temperature.value().into()),
-            ("entropy", -mean(&self.log_probs)),
+            ("entropy", self.temperature.entropy()),
         ]
     }
 

@@ -11,6 +11,8 @@ pub(crate) struct Temperature {
     pub(crate) learned: Learned,
     /// The entropy that is wanted.
     target: f64,
+    /// That of the actions it last learnt from.
+    entropy: f64,
 }
 
 impl Temperature {
@@ -21,6 +23,7 @@ impl Temperature {
         Self {
             learned: Learned::new("temperature", layout, Tensor::zeros(1)),
             target: -(a as f64),
+            entropy: f64::NAN,
         }
     }
 
@@ -28,9 +31,15 @@ impl Temperature {
         self.learned.parameters.to_host()[0].exp()
     }
 
+    /// The entropy of the actions that it last learnt from.
+    pub(crate) fn entropy(&self) -> f64 {
+        self.entropy
+    }
+
     /// One update of `-mean log temperature (log p + target)`.
     pub(crate) fn learn(&mut self, log_probs: &[f32], learning_rate: f64) -> Result<(), Diverged> {
         let mean = super::baseline::mean(log_probs);
+        self.entropy = -mean;
         let gradient = -(mean + self.target) as f32;
         self.learned.gradients.copy_from_host(0, &[gradient]);
         self.learned.update(learning_rate)

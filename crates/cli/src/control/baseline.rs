@@ -136,8 +136,7 @@ impl BaselineRun<'_> {
                 return Ok(None);
             }
             // What a step draws depends on nothing before it.
-            let mut random =
-                Generator::new(seed ^ (record.step + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let mut random = Generator::of_step(seed, record.step);
             let count = self.baseline.batch_size();
             self.transitions.draw(count, &mut random, &mut batch);
             algorithm.update(&batch, &mut random)?;

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use iwsft_control::{Actions, ControlError, Generator, make, rollout};
+use iwsft_control::{Actions, ControlError, Generator, make};
 use iwsft_data::episodes::{Episodes, write_d4rl};
 use serde_json::json;
 
 use super::actor::Actor;
-use super::recording::Recording;
+use super::recording::act_out;
 use crate::mistake::Mistake;
 use crate::progress::{Progress, say};
 use crate::table::print_json;
@@ -74,8 +74,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         let shares: Vec<f64> = (0..some)
             .map(|_| actor.share(random.uniform(0.0, args.noise)))
             .collect();
-        let mut recordings: Vec<Recording> = (0..some).map(|_| Recording::default()).collect();
-        rollout::<ControlError>(
+        let recordings = act_out(
             &mut environments[..some],
             args.seed.wrapping_add(recorded.len() as u64),
             |observations, running, actions| {
@@ -89,9 +88,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
                     }
                 }
                 Ok(())
-            },
-            |index, before, action, step, behind| {
-                recordings[index].add(before, action, step, behind);
             },
         )?;
         for recording in &recordings {

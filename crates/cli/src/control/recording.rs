@@ -1,6 +1,6 @@
 //! An episode while it is acted out.
 
-use iwsft_control::Step;
+use iwsft_control::{ControlError, Environment, Step, rollout};
 use iwsft_data::episodes::{End, Episode};
 
 /// What happened so far.
@@ -35,4 +35,23 @@ impl Recording {
             },
         }
     }
+}
+
+/// Acts out one episode in each of `environments` and records them; see [`rollout`].
+pub(super) fn act_out(
+    environments: &mut [Environment],
+    seed: u64,
+    act: impl FnMut(&[f32], &[usize], &mut [f32]) -> Result<(), ControlError>,
+) -> Result<Vec<Recording>, ControlError> {
+    let mut recordings: Vec<Recording> =
+        environments.iter().map(|_| Recording::default()).collect();
+    rollout(
+        environments,
+        seed,
+        act,
+        |index, before, action, step, behind| {
+            recordings[index].add(before, action, step, behind);
+        },
+    )?;
+    Ok(recordings)
 }

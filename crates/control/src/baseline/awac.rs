@@ -7,9 +7,9 @@
 use iwsft_engine::Precision;
 use serde::{Deserialize, Serialize};
 
-use super::{Algorithm, mean, targets};
+use super::{Algorithm, mean};
 use crate::actor::{GaussianActor, Sizes};
-use crate::critic::{TwinCritic, side_by_side};
+use crate::critic::TwinCritic;
 use crate::learned::{Diverged, Learned};
 use crate::policy::PolicyError;
 use crate::random::Generator;
@@ -61,11 +61,8 @@ pub struct Awac {
     settings: Settings,
     actor: GaussianActor,
     critics: TwinCritic,
-    /// Rows of observation and action, `[n, o + a]`.
-    rows: Vec<f32>,
     actions: Vec<f32>,
     values: Vec<f32>,
-    targets: Vec<f32>,
     weights: Vec<f32>,
     critic_loss: f64,
     nll: f64,
@@ -88,12 +85,10 @@ impl Awac {
         };
         Ok(Self {
             actor: GaussianActor::new(sizes, random)?,
-            critics: TwinCritic::new(o + a, &settings.hidden, false, random),
+            critics: TwinCritic::new([o, a], &settings.hidden, false, random),
             settings: settings.clone(),
-            rows: Vec::new(),
             actions: Vec::new(),
             values: Vec::new(),
-            targets: Vec::new(),
             weights: Vec::new(),
             critic_loss: f64::NAN,
             nll: f64::NAN,
@@ -105,16 +100,13 @@ impl Awac {
         batch: &Transitions,
         random: &mut Generator,
     ) -> Result<(), Diverged> {
-        let next = &batch.next_observations;
-        self.actor.draw(next, random, &mut self.actions);
-        side_by_side(next, &self.actions, batch.len(), &mut self.rows);
-        self.critics.lower_target(&self.rows, &mut self.values);
-        let discount = self.settings.discount;
-        targets(batch, discount, &self.values, &mut self.targets);
-        let (seen, done) = (&batch.observations, &batch.actions);
-        side_by_side(seen, done, batch.len(), &mut self.rows);
-        let rate = self.settings.learning_rate;
-        self.critic_loss = self.critics.fit(&self.rows, &self.targets, 1.0, rate)?;
+        let seen = &batch.next_observations;
+        self.actor.draw(seen, random, &mut self.actions);
+        let (discount, rate) = (self.settings.discount, self.settings.learning_rate);
+        let next = &self.actions;
+        self.critic_loss = self
+            .critics
+            .learn_ahead(batch, next, discount, rate, |_| {})?;
         Ok(())
     }
 
@@ -126,10 +118,10 @@ impl Awac {
     ) -> Result<(), Diverged> {
         let (seen, done) = (&batch.observations, &batch.actions);
         let weights = &mut self.weights;
-        self.critics.lower_value(&self.rows, weights);
+        self.critics.lower_value(seen, done, weights);
         self.actor.draw(seen, random, &mut self.actions);
-        side_by_side(seen, &self.actions, batch.len(), &mut self.rows);
-        self.critics.lower_value(&self.rows, &mut self.values);
+        self.critics
+            .lower_value(seen, &self.actions, &mut self.values);
         for (weight, value) in weights.iter_mut().zip(&self.values) {
             let advantage = *weight - value;
             let size = (advantage / self.settings.lambda).exp();
@@ -157,7 +149,7 @@ impl Algorithm for Awac {
     fn metrics(&self) -> Vec<(&'static str, f64)> {
         vec![
             ("critic_loss", self.critic_loss),
-            ("target", mean(&self.targets)),
+            ("target", mean(self.critics.targets())),
             ("weight", mean(&self.weights)),
             ("nll", self.nll),
         ]

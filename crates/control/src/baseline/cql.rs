@@ -6,9 +6,9 @@
 use iwsft_engine::Precision;
 use serde::{Deserialize, Serialize};
 
-use super::{Algorithm, mean, targets};
+use super::{Algorithm, mean};
 use crate::actor::{Sizes, SquashedActor};
-use crate::critic::{TwinCritic, side_by_side};
+use crate::critic::TwinCritic;
 use crate::learned::{Diverged, Learned};
 use crate::policy::PolicyError;
 use crate::random::Generator;
@@ -66,16 +66,10 @@ pub struct Cql {
     actor: SquashedActor,
     critics: TwinCritic,
     temperature: Temperature,
-    /// Rows of observation and action: those of the data, and behind them, for each,
-    /// those that are pressed down.
-    rows: Vec<f32>,
-    /// Log-densities of what the latter were drawn from.
+    /// Log-densities of what the actions that are pressed down were drawn from.
     densities: Vec<f32>,
     actions: Vec<f32>,
     log_probs: Vec<f32>,
-    values: Vec<f32>,
-    targets: Vec<f32>,
-    dactions: Vec<f32>,
     critic_loss: f64,
     gap: f64,
 }
@@ -97,22 +91,18 @@ impl Cql {
         };
         Ok(Self {
             actor: SquashedActor::new(sizes, random)?,
-            critics: TwinCritic::new(o + a, &settings.hidden, false, random),
+            critics: TwinCritic::new([o, a], &settings.hidden, false, random),
             temperature: Temperature::new(a),
             settings: settings.clone(),
-            rows: Vec::new(),
             densities: Vec::new(),
             actions: Vec::new(),
             log_probs: Vec::new(),
-            values: Vec::new(),
-            targets: Vec::new(),
-            dactions: Vec::new(),
             critic_loss: f64::NAN,
             gap: f64::NAN,
         })
     }
 
-    /// Appends the rows that are pressed down.
+    /// Lays out the rows of the data, and behind them those that are pressed down.
     fn press(&mut self, batch: &Transitions, random: &mut Generator) {
         let (n, count) = (batch.len(), self.settings.actions);
         let a = batch.actions.len() / n;
@@ -129,23 +119,25 @@ impl Cql {
         });
         // Each element of a random action has the density 1 / 2.
         let chance = -(a as f32) * std::f32::consts::LN_2;
-        self.densities.clear();
-        for (index, seen) in batch.observations.chunks_exact(width).enumerate() {
-            for _ in 0..count {
-                self.rows.extend_from_slice(seen);
-                let action = (0..a).map(|_| random.uniform(-1.0, 1.0) as f32);
-                self.rows.extend(action);
-                self.densities.push(chance);
-            }
-            for (actions, log_probs) in [&now, &next] {
-                for draw in index * count..(index + 1) * count {
-                    self.rows.extend_from_slice(seen);
-                    self.rows
-                        .extend_from_slice(&actions[draw * a..(draw + 1) * a]);
-                    self.densities.push(log_probs[draw]);
+        let densities = &mut self.densities;
+        densities.clear();
+        let (seen, done) = (&batch.observations, &batch.actions);
+        self.critics.lay_out(seen, done, |rows| {
+            for (index, seen) in seen.chunks_exact(width).enumerate() {
+                for _ in 0..count {
+                    rows.extend_from_slice(seen);
+                    rows.extend((0..a).map(|_| random.uniform(-1.0, 1.0) as f32));
+                    densities.push(chance);
+                }
+                for (actions, log_probs) in [&now, &next] {
+                    for draw in index * count..(index + 1) * count {
+                        rows.extend_from_slice(seen);
+                        rows.extend_from_slice(&actions[draw * a..(draw + 1) * a]);
+                        densities.push(log_probs[draw]);
+                    }
                 }
             }
-        }
+        });
     }
 
     fn update_critics(
@@ -154,50 +146,27 @@ impl Cql {
         random: &mut Generator,
     ) -> Result<(), Diverged> {
         let n = batch.len();
-        let next = &batch.next_observations;
+        let seen = &batch.next_observations;
         let (actions, log_probs) = (&mut self.actions, &mut self.log_probs);
-        self.actor.draw(next, random, actions, log_probs);
-        side_by_side(next, actions, n, &mut self.rows);
-        self.critics.lower_target(&self.rows, &mut self.values);
+        self.actor.draw(seen, random, actions, log_probs);
         let discount = self.settings.discount;
-        targets(batch, discount, &self.values, &mut self.targets);
-        let (seen, done) = (&batch.observations, &batch.actions);
-        side_by_side(seen, done, n, &mut self.rows);
+        self.critics.look_ahead(batch, actions, discount, |_| {});
         self.press(batch, random);
+        let targets = self.critics.targets().to_vec();
         let pressure = Pressure {
-            targets: &self.targets,
+            targets: &targets,
             densities: &self.densities,
             alpha: self.settings.alpha,
         };
         let rate = self.settings.critic_learning_rate;
-        self.critics.learn(&self.rows, rate, |values, dvalues| {
-            pressure.gradient(values, dvalues)
-        })?;
+        self.critics
+            .learn(rate, |values, dvalues| pressure.gradient(values, dvalues))?;
         let (data, pressed) = self.critics.values(0).split_at(n);
-        let errors = data.iter().zip(&self.targets);
+        let errors = data.iter().zip(&targets);
         let squares: f64 = errors.map(|(q, y)| f64::from(q - y).powi(2)).sum();
         self.critic_loss = squares / n as f64;
         self.gap = mean(pressed) - mean(data);
         Ok(())
-    }
-
-    fn update_actor(
-        &mut self,
-        batch: &Transitions,
-        random: &mut Generator,
-    ) -> Result<(), Diverged> {
-        let (actions, log_probs) = (&mut self.actions, &mut self.log_probs);
-        let seen = &batch.observations;
-        self.actor.draw(seen, random, actions, log_probs);
-        side_by_side(seen, actions, batch.len(), &mut self.rows);
-        let a = actions.len() / batch.len();
-        let (values, dactions) = (&mut self.values, &mut self.dactions);
-        self.critics
-            .lower_and_gradient(&self.rows, a, values, dactions);
-        dactions.iter_mut().for_each(|each| *each = -*each);
-        let rate = self.settings.actor_learning_rate;
-        self.actor.learn(dactions, self.temperature.value(), rate)?;
-        self.temperature.learn(&self.log_probs, rate)
     }
 }
 
@@ -231,7 +200,13 @@ impl Pressure<'_> {
 impl Algorithm for Cql {
     fn update(&mut self, batch: &Transitions, random: &mut Generator) -> Result<(), Diverged> {
         self.update_critics(batch, random)?;
-        self.update_actor(batch, random)?;
+        self.actor.climb(
+            &batch.observations,
+            &mut self.critics,
+            &mut self.temperature,
+            random,
+            self.settings.actor_learning_rate,
+        )?;
         self.critics.follow(self.settings.tau);
         Ok(())
     }
@@ -244,7 +219,7 @@ impl Algorithm for Cql {
     fn metrics(&self) -> Vec<(&'static str, f64)> {
         vec![
             ("critic_loss", self.critic_loss),
-            ("target", mean(&self.targets)),
+            ("target", mean(self.critics.targets())),
             ("gap", self.gap),
             ("temperature", self.temperature.value().into()),
         ]

@@ -5,9 +5,9 @@
 use iwsft_engine::Precision;
 use serde::{Deserialize, Serialize};
 
-use super::{Algorithm, mean, targets};
+use super::{Algorithm, discount_to_targets, mean};
 use crate::actor::{GaussianActor, Sizes};
-use crate::critic::{Critic, TwinCritic, side_by_side};
+use crate::critic::{Critic, TwinCritic};
 use crate::learned::{Diverged, Learned};
 use crate::policy::PolicyError;
 use crate::random::Generator;
@@ -65,11 +65,9 @@ pub struct Iql {
     actor: GaussianActor,
     critics: TwinCritic,
     value: Critic,
-    /// Rows of observation and action, `[n, o + a]`.
-    rows: Vec<f32>,
     values: Vec<f32>,
-    next_values: Vec<f32>,
     lower: Vec<f32>,
+    /// What the next states are worth, and then the critics' targets.
     targets: Vec<f32>,
     dvalues: Vec<f32>,
     weights: Vec<f32>,
@@ -95,12 +93,10 @@ impl Iql {
         };
         Ok(Self {
             actor: GaussianActor::new(sizes, random)?,
-            critics: TwinCritic::new(o + a, hidden, false, random),
+            critics: TwinCritic::new([o, a], hidden, false, random),
             value: Critic::new("value", o, hidden, false, random),
             settings: settings.clone(),
-            rows: Vec::new(),
             values: Vec::new(),
-            next_values: Vec::new(),
             lower: Vec::new(),
             targets: Vec::new(),
             dvalues: Vec::new(),
@@ -136,26 +132,23 @@ impl Iql {
 impl Algorithm for Iql {
     fn update(&mut self, batch: &Transitions, _: &mut Generator) -> Result<(), Diverged> {
         let (seen, done) = (&batch.observations, &batch.actions);
-        side_by_side(seen, done, batch.len(), &mut self.rows);
-        let rows = &self.rows;
         rayon::join(
-            || self.critics.lower_target(rows, &mut self.lower),
+            || self.critics.lower_target(seen, done, &mut self.lower),
             || {
                 self.value.values(seen, &mut self.values);
                 let next = &batch.next_observations;
-                self.value.other_values(next, &mut self.next_values);
+                self.value.other_values(next, &mut self.targets);
             },
         );
         self.weigh();
         let settings = &self.settings;
-        let next = &self.next_values;
-        targets(batch, settings.discount, next, &mut self.targets);
+        discount_to_targets(batch, settings.discount, &mut self.targets);
         let rate = settings.learning_rate;
         let progress = self.actor.learned.updates() as f64 / settings.steps.max(1) as f64;
         let actor_rate = rate * 0.5 * (1.0 + (std::f64::consts::PI * progress.min(1.0)).cos());
         // The loss of the critics is the mean of the two.
         let (critics, (value, actor)) = rayon::join(
-            || self.critics.fit(&self.rows, &self.targets, 0.5, rate),
+            || self.critics.fit(seen, done, &self.targets, 0.5, rate),
             || {
                 rayon::join(
                     || self.value.learn(&self.dvalues, rate),

@@ -4,9 +4,9 @@
 use iwsft_engine::Precision;
 use serde::{Deserialize, Serialize};
 
-use super::{Algorithm, mean, smooth, targets};
+use super::{Algorithm, hold_to_data, mean, smooth};
 use crate::actor::{GaussianActor, Sizes};
-use crate::critic::{TwinCritic, side_by_side};
+use crate::critic::TwinCritic;
 use crate::learned::{Diverged, Learned};
 use crate::policy::PolicyError;
 use crate::random::Generator;
@@ -67,11 +67,8 @@ pub struct Rebrac {
     settings: Settings,
     actor: GaussianActor,
     critics: TwinCritic,
-    /// Rows of observation and action, `[n, o + a]`.
-    rows: Vec<f32>,
     actions: Vec<f32>,
     values: Vec<f32>,
-    targets: Vec<f32>,
     dactions: Vec<f32>,
     critic_loss: f64,
     distance: f64,
@@ -94,12 +91,10 @@ impl Rebrac {
         };
         Ok(Self {
             actor: GaussianActor::new(sizes, random)?.with_target(),
-            critics: TwinCritic::new(o + a, &settings.hidden, true, random),
+            critics: TwinCritic::new([o, a], &settings.hidden, true, random),
             settings: settings.clone(),
-            rows: Vec::new(),
             actions: Vec::new(),
             values: Vec::new(),
-            targets: Vec::new(),
             dactions: Vec::new(),
             critic_loss: f64::NAN,
             distance: f64::NAN,
@@ -120,45 +115,33 @@ impl Rebrac {
             settings.noise_clip,
             random,
         );
-        side_by_side(next, &self.actions, batch.len(), &mut self.rows);
-        self.critics.lower_target(&self.rows, &mut self.values);
-        let a = self.actions.len() / batch.len();
-        let pairs = self
-            .actions
-            .chunks_exact(a)
-            .zip(batch.next_actions.chunks_exact(a));
-        for (value, (action, done)) in self.values.iter_mut().zip(pairs) {
-            let squares = action.iter().zip(done).map(|(x, y)| (x - y) * (x - y));
-            *value -= settings.critic_penalty * squares.sum::<f32>();
-        }
-        targets(batch, settings.discount, &self.values, &mut self.targets);
-        let (seen, done) = (&batch.observations, &batch.actions);
-        side_by_side(seen, done, batch.len(), &mut self.rows);
-        let rate = settings.learning_rate;
-        self.critic_loss = self.critics.fit(&self.rows, &self.targets, 1.0, rate)?;
+        let (discount, rate) = (settings.discount, settings.learning_rate);
+        let (next, penalty) = (&self.actions, settings.critic_penalty);
+        let a = next.len() / batch.len();
+        self.critic_loss = self
+            .critics
+            .learn_ahead(batch, next, discount, rate, |worth| {
+                let pairs = next.chunks_exact(a).zip(batch.next_actions.chunks_exact(a));
+                for (worth, (action, done)) in worth.iter_mut().zip(pairs) {
+                    let squares = action.iter().zip(done).map(|(x, y)| (x - y) * (x - y));
+                    *worth -= penalty * squares.sum::<f32>();
+                }
+            })?;
         Ok(())
     }
 
     fn update_actor(&mut self, batch: &Transitions) -> Result<(), Diverged> {
         let seen = &batch.observations;
         self.actor.means(seen, &mut self.actions);
-        side_by_side(seen, &self.actions, batch.len(), &mut self.rows);
-        let a = self.actions.len() / batch.len();
+        let actions = &self.actions;
         let (values, dactions) = (&mut self.values, &mut self.dactions);
         self.critics
-            .lower_and_gradient(&self.rows, a, values, dactions);
+            .lower_and_gradient(seen, actions, values, dactions);
         // 1 / |mean |Q|| over the rows of the mean.
         let size: f32 = values.iter().map(|value| value.abs()).sum();
         let pull = 1.0 / size.max(f32::MIN_POSITIVE);
         let hold = 2.0 * self.settings.actor_penalty / batch.len() as f32;
-        let mut squares = 0.0;
-        let pairs = self.actions.iter().zip(&batch.actions);
-        for (daction, (action, done)) in dactions.iter_mut().zip(pairs) {
-            let distance = action - done;
-            squares += f64::from(distance * distance);
-            *daction = hold.mul_add(distance, -pull * *daction);
-        }
-        self.distance = squares / self.actions.len() as f64;
+        self.distance = hold_to_data(dactions, actions, &batch.actions, [pull, hold]);
         self.actor
             .learn_means(dactions, self.settings.learning_rate)
     }
@@ -184,7 +167,7 @@ impl Algorithm for Rebrac {
     fn metrics(&self) -> Vec<(&'static str, f64)> {
         vec![
             ("critic_loss", self.critic_loss),
-            ("target", mean(&self.targets)),
+            ("target", mean(self.critics.targets())),
             ("distance", self.distance),
         ]
     }

@@ -5,9 +5,9 @@
 use iwsft_engine::Precision;
 use serde::{Deserialize, Serialize};
 
-use super::{Algorithm, mean, smooth, targets};
+use super::{Algorithm, hold_to_data, mean, smooth};
 use crate::actor::{GaussianActor, Sizes};
-use crate::critic::{TwinCritic, side_by_side};
+use crate::critic::TwinCritic;
 use crate::learned::{Diverged, Learned};
 use crate::policy::PolicyError;
 use crate::random::Generator;
@@ -64,11 +64,8 @@ pub struct Td3Bc {
     settings: Settings,
     actor: GaussianActor,
     critics: TwinCritic,
-    /// Rows of observation and action, `[n, o + a]`.
-    rows: Vec<f32>,
     actions: Vec<f32>,
     values: Vec<f32>,
-    targets: Vec<f32>,
     dactions: Vec<f32>,
     critic_loss: f64,
     distance: f64,
@@ -91,12 +88,10 @@ impl Td3Bc {
         };
         Ok(Self {
             actor: GaussianActor::new(sizes, random)?.with_target(),
-            critics: TwinCritic::new(o + a, &settings.hidden, false, random),
+            critics: TwinCritic::new([o, a], &settings.hidden, false, random),
             settings: settings.clone(),
-            rows: Vec::new(),
             actions: Vec::new(),
             values: Vec::new(),
-            targets: Vec::new(),
             dactions: Vec::new(),
             critic_loss: f64::NAN,
             distance: f64::NAN,
@@ -117,36 +112,26 @@ impl Td3Bc {
             settings.noise_clip,
             random,
         );
-        side_by_side(next, &self.actions, batch.len(), &mut self.rows);
-        self.critics.lower_target(&self.rows, &mut self.values);
-        targets(batch, settings.discount, &self.values, &mut self.targets);
-        let (seen, done) = (&batch.observations, &batch.actions);
-        side_by_side(seen, done, batch.len(), &mut self.rows);
-        let rate = settings.learning_rate;
-        self.critic_loss = self.critics.fit(&self.rows, &self.targets, 1.0, rate)?;
+        let (discount, rate) = (settings.discount, settings.learning_rate);
+        let next = &self.actions;
+        self.critic_loss = self
+            .critics
+            .learn_ahead(batch, next, discount, rate, |_| {})?;
         Ok(())
     }
 
     fn update_actor(&mut self, batch: &Transitions) -> Result<(), Diverged> {
         let seen = &batch.observations;
         self.actor.means(seen, &mut self.actions);
-        side_by_side(seen, &self.actions, batch.len(), &mut self.rows);
-        let a = self.actions.len() / batch.len();
+        let actions = &self.actions;
         let (values, dactions) = (&mut self.values, &mut self.dactions);
         self.critics
-            .first_and_gradient(&self.rows, a, values, dactions);
+            .first_and_gradient(seen, actions, values, dactions);
         let size: f32 = values.iter().map(|value| value.abs()).sum();
         // lambda, over the rows of the mean: alpha / mean |Q| / n.
         let pull = self.settings.alpha / size.max(f32::MIN_POSITIVE);
-        let hold = 2.0 / self.actions.len() as f32;
-        let mut squares = 0.0;
-        let pairs = self.actions.iter().zip(&batch.actions);
-        for (daction, (action, done)) in dactions.iter_mut().zip(pairs) {
-            let distance = action - done;
-            squares += f64::from(distance * distance);
-            *daction = hold.mul_add(distance, -pull * *daction);
-        }
-        self.distance = squares / self.actions.len() as f64;
+        let hold = 2.0 / actions.len() as f32;
+        self.distance = hold_to_data(dactions, actions, &batch.actions, [pull, hold]);
         self.actor
             .learn_means(dactions, self.settings.learning_rate)
     }
@@ -172,7 +157,7 @@ impl Algorithm for Td3Bc {
     fn metrics(&self) -> Vec<(&'static str, f64)> {
         vec![
             ("critic_loss", self.critic_loss),
-            ("target", mean(&self.targets)),
+            ("target", mean(self.critics.targets())),
             ("distance", self.distance),
         ]
     }

@@ -96,7 +96,7 @@ impl GaussianConfig {
     }
 
     /// Actions `[n, a]` from the policy's units to those of the environment.
-    pub(super) fn unscale_actions(&self, actions: &mut [f32]) {
+    pub fn unscale_actions(&self, actions: &mut [f32]) {
         self.each_element(actions, |x, centre, half| x.mul_add(half, centre));
     }
 

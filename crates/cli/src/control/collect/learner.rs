@@ -66,7 +66,8 @@ pub(super) struct Learner {
     folder: PathBuf,
     record: Record,
     environment: Environment,
-    bounds: Bounds,
+    /// What its policies are, apart from their parameters.
+    policy: GaussianConfig,
     sac: Sac,
     memory: Transitions,
     /// Episodes since the last piece.
@@ -89,13 +90,14 @@ impl Learner {
             Actions::Continuous(bounds) => bounds.clone(),
             Actions::Discrete(_) => Bounds::none(0),
         };
-        let policy = GaussianPolicy::new(GaussianConfig {
+        let config = GaussianConfig {
             hidden: settings.sac.hidden.clone(),
             observation_mean: vec![0.0; o],
             observation_deviation: vec![1.0; o],
-            action_low: bounds.low.clone(),
-            action_high: bounds.high.clone(),
-        })?;
+            action_low: bounds.low,
+            action_high: bounds.high,
+        };
+        let policy = GaussianPolicy::new(config.clone())?;
         let mut learner = Self {
             folder: folder.to_owned(),
             sac: Sac::new(&settings.sac, [o, a], settings.seed)?,
@@ -109,7 +111,7 @@ impl Learner {
                 evaluations: Vec::new(),
             },
             environment,
-            bounds,
+            policy: config,
             memory: Transitions::default(),
             fresh: Episodes::new(o, a),
         };
@@ -159,10 +161,9 @@ impl Learner {
             memory
                 .next_observations
                 .extend_from_slice(episode.next_observations);
-            let scaled = episode.actions.chunks_exact(self.bounds.low.len());
-            for action in scaled {
-                memory.actions.extend(to_units(&self.bounds, action));
-            }
+            let first = memory.actions.len();
+            memory.actions.extend_from_slice(episode.actions);
+            self.policy.scale_actions(&mut memory.actions[first..]);
             let ends = |step| step == last && episode.end == End::Terminal;
             memory
                 .goes_on
@@ -226,7 +227,7 @@ impl Learner {
         let mut batch = Transitions::default();
         loop {
             let step = self.record.steps;
-            let mut random = stream(settings.seed, step);
+            let mut random = Generator::of_step(settings.seed, step);
             let mut action = Vec::with_capacity(spec.action_size());
             if step < settings.random_steps {
                 let drawn = (0..spec.action_size()).map(|_| random.uniform(-1.0, 1.0) as f32);
@@ -234,7 +235,8 @@ impl Learner {
             } else {
                 self.sac.draw(&before, &mut random, &mut action);
             }
-            let done = from_units(&self.bounds, &action);
+            let mut done = action;
+            self.policy.unscale_actions(&mut done);
             let outcome = self.environment.step(&done, &mut seen)?;
             let behind = single(&seen);
             self.remember(&before, &done, outcome, &behind);
@@ -268,7 +270,9 @@ impl Learner {
     fn remember(&mut self, before: &[f32], done: &[f32], outcome: Step, behind: &[f32]) {
         let memory = &mut self.memory;
         memory.observations.extend_from_slice(before);
-        memory.actions.extend(to_units(&self.bounds, done));
+        let first = memory.actions.len();
+        memory.actions.extend_from_slice(done);
+        self.policy.scale_actions(&mut memory.actions[first..]);
         memory.rewards.push(outcome.reward as f32);
         memory.next_observations.extend_from_slice(behind);
         let goes_on = f32::from(u8::from(!outcome.terminated));
@@ -352,25 +356,8 @@ impl Learner {
         Ok(sac)
     }
 
-    pub(super) fn bounds(&self) -> &Bounds {
-        &self.bounds
+    /// What its policies are, apart from their parameters.
+    pub(super) fn policy(&self) -> &GaussianConfig {
+        &self.policy
     }
-}
-
-/// Random numbers that belong to one step, whatever came before it.
-fn stream(seed: u64, step: u64) -> Generator {
-    Generator::new(seed ^ (step + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
-}
-
-/// An action `[a]` from units of its bounds to those of the environment.
-pub(super) fn from_units(bounds: &Bounds, action: &[f32]) -> Vec<f32> {
-    let pairs = bounds.low.iter().zip(&bounds.high).zip(action);
-    pairs
-        .map(|((low, high), x)| x.mul_add(0.5 * (high - low), 0.5 * (low + high)))
-        .collect()
-}
-
-fn to_units<'a>(bounds: &'a Bounds, action: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
-    let pairs = bounds.low.iter().zip(&bounds.high).zip(action);
-    pairs.map(|((low, high), x)| (x - 0.5 * (low + high)) / (0.5 * (high - low)))
 }

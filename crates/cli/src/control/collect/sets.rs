@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use iwsft_control::sac::Sac;
-use iwsft_control::{ControlError, Generator, make, rollout};
+use iwsft_control::{ControlError, Generator, make};
 use iwsft_data::episodes::{EpisodeColumns, Episodes, Tail, read_episodes, write_d4rl};
 use serde::Serialize;
 
-use super::learner::{Learner, Tiers, from_units};
+use super::learner::{Learner, Tiers};
 use crate::control::evaluation::Figure;
-use crate::control::recording::Recording;
+use crate::control::recording::act_out;
 use crate::progress::Progress;
 
 /// Episodes acted out side by side.
@@ -109,29 +109,18 @@ fn record(
     let mut progress = Progress::new(name, steps);
     let mut first = FIRST_SEED.wrapping_mul(seed + 1);
     while (recorded.step_count() as u64) < steps {
-        let mut recordings: Vec<Recording> = (0..TOGETHER).map(|_| Recording::default()).collect();
         let mut units = Vec::new();
-        rollout::<ControlError>(
-            &mut environments,
-            first,
-            |observations, _, actions| {
-                match &mut actor {
-                    Some(actor) => actor.draw(observations, &mut random, &mut units),
-                    None => {
-                        units.clear();
-                        units.extend((0..actions.len()).map(|_| random.uniform(-1.0, 1.0) as f32));
-                    }
+        let recordings = act_out(&mut environments, first, |observations, _, actions| {
+            match &mut actor {
+                Some(actor) => {
+                    actor.draw(observations, &mut random, &mut units);
+                    actions.copy_from_slice(&units);
                 }
-                let a = spec.action_size();
-                for (action, units) in actions.chunks_exact_mut(a).zip(units.chunks_exact(a)) {
-                    action.copy_from_slice(&from_units(learner.bounds(), units));
-                }
-                Ok(())
-            },
-            |index, before, action, step, behind| {
-                recordings[index].add(before, action, step, behind);
-            },
-        )?;
+                None => actions.fill_with(|| random.uniform(-1.0, 1.0) as f32),
+            }
+            learner.policy().unscale_actions(actions);
+            Ok(())
+        })?;
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
