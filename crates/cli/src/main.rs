@@ -23,6 +23,7 @@ mod quickstart;
 mod recipe;
 mod report;
 mod rl;
+mod run;
 mod sample;
 mod sampling;
 mod score;

@@ -57,6 +57,18 @@ pub(crate) struct ModelSection {
     pub(crate) save_as: SaveAs,
 }
 
+impl ModelSection {
+    /// Settles the day that templates are told: where the recipe gives none, that of
+    /// the run which goes on, or else today.
+    pub(crate) fn settle_today(&mut self, kept: impl FnOnce() -> Option<Self>) {
+        if self.today.is_none() {
+            // Kept with the run, so that resuming it tomorrow sees the same text.
+            let day = kept().and_then(|section| section.today);
+            self.today = Some(day.unwrap_or_else(iwsft_lm::today));
+        }
+    }
+}
+
 /// Element type of saved weights.
 #[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -18,6 +18,7 @@ use crate::eval::TrainingExam;
 use crate::interrupt;
 use crate::language::{HuggingFaceFiles, ModelFolder};
 use crate::progress::say;
+use crate::run::in_folder;
 use crate::table::print_json;
 use crate::train::export;
 use crate::watch::Watch;
@@ -64,29 +65,18 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     if let Some(run) = &args.run {
         recipe.run = Some(std::path::absolute(run)?);
     }
-    if recipe.model.today.is_none() {
-        // Kept with the run, so that resuming it tomorrow sees the same text.
-        let kept = args
-            .resume
-            .then(|| RlRecipe::read(recipe.run_folder(), &[]).ok())
-            .flatten();
-        let day = kept.and_then(|recipe| recipe.model.today);
-        recipe.model.today = Some(day.unwrap_or_else(iwsft_lm::today));
-    }
+    let run = recipe.run_folder().to_owned();
+    recipe.model.settle_today(|| {
+        let kept = args.resume.then(|| RlRecipe::read(&run, &[]).ok())?;
+        Some(kept?.model)
+    });
     let stop = interrupt::flag(
         "stopping after this round's steps; press Ctrl-C again to stop at once and lose what is not saved",
     )?;
-    let run = recipe.run_folder().to_owned();
-    // Before anything slow: a run that cannot be written is not worth starting.
-    let folder = match args.resume {
-        true => RunFolder::open(&run)?,
-        false => RunFolder::create(&run)?,
-    };
-    let trained = train_in(folder, &recipe, args.resume, args.watch, stop);
-    if trained.is_err() && !args.resume {
-        RunFolder::discard(&run);
-    }
-    let Some(summary) = trained? else {
+    let trained = in_folder(&run, args.resume, |folder| {
+        train_in(folder, &recipe, args.resume, args.watch, stop)
+    })?;
+    let Some(summary) = trained else {
         say(&format!("resume with: iwsft rl {} --resume", run.display()));
         std::process::exit(interrupt::STATUS);
     };

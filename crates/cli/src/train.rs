@@ -20,6 +20,7 @@ use crate::language::{HuggingFaceFiles, ModelFolder, TokenTrajectories};
 use crate::mistake::Mistake;
 use crate::progress::{Progress, duration, say};
 use crate::recipe::{Recipe, ReferenceSection};
+use crate::run::in_folder;
 use crate::table::{Table, print_json};
 use crate::watch::Watch;
 
@@ -78,22 +79,18 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     if let Some(run) = &args.run {
         recipe.run = Some(std::path::absolute(run)?);
     }
-    if recipe.model.today.is_none() {
-        // Kept with the run, so that resuming it tomorrow sees the same text.
-        let kept = args
-            .resume
-            .then(|| Recipe::read(recipe.run_folder(), &[]).ok())
-            .flatten();
-        let day = kept.and_then(|recipe| recipe.model.today);
-        recipe.model.today = Some(day.unwrap_or_else(iwsft_lm::today));
-    }
+    let run = recipe.run_folder().to_owned();
+    recipe.model.settle_today(|| {
+        let kept = args.resume.then(|| Recipe::read(&run, &[]).ok())?;
+        Some(kept?.model)
+    });
     let stop = interrupt::flag(
         "stopping after this step; press Ctrl-C again to stop at once and lose what is not saved",
     )?;
     let Some(summary) = train(&recipe, args.resume, args.watch, stop)? else {
         say(&format!(
             "resume with: iwsft train {} --resume",
-            recipe.run_folder().display()
+            run.display()
         ));
         std::process::exit(interrupt::STATUS);
     };
@@ -113,18 +110,9 @@ pub(crate) fn train(
 ) -> anyhow::Result<Option<Summary>> {
     let objective = recipe.objective.resolve()?;
     recipe.train.validate()?;
-    // Before anything slow: a run that cannot be written is not worth starting.
-    let run = recipe.run_folder().to_owned();
-    let folder = if resume {
-        RunFolder::open(&run)?
-    } else {
-        RunFolder::create(&run)?
-    };
-    let result = train_in(folder, recipe, objective, resume, watch, stop);
-    if result.is_err() && !resume {
-        RunFolder::discard(&run);
-    }
-    result
+    in_folder(recipe.run_folder(), resume, |folder| {
+        train_in(folder, recipe, objective, resume, watch, stop)
+    })
 }
 
 /// Trains into `folder`.
