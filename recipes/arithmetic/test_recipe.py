@@ -6,12 +6,14 @@ python3 -m unittest discover -s recipes/arithmetic
 import json
 import math
 import random
+import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-import paired
-import task
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import paired  # noqa: E402
+import task  # noqa: E402
 
 
 def value(text):

@@ -29,6 +29,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+import paired  # noqa: E402
+
 ENVIRONMENTS = {
     "hopper": "Hopper-v4",
     "halfcheetah": "HalfCheetah-v4",
@@ -181,7 +184,54 @@ def table(runs):
                 cells = [METHODS[method], steps(run), str(len(result["seeds"]))]
                 cells += [figure(result[key]) for key in ("last", "best")]
                 lines.append(f"| {' | '.join(cells)} |")
+            lines += comparisons(folder)
     return "\n".join(lines)
+
+
+# Compared in the tables: does the first fare better than the second?
+PAIRS = (
+    ("iw-sft", "sft"),
+    ("iw-sft-step", "sft"),
+    ("iw-sft-q", "sft-q"),
+    ("sft-q", "sft"),
+    ("sft-q", "filtered-bc"),
+    ("iw-sft", "td3-bc"),
+    ("iw-sft", "iql"),
+    ("iw-sft-q", "td3-bc"),
+    ("iw-sft-q", "iql"),
+)
+
+
+def by_seed(run):
+    """LAST of each seed: its score, or its return where no scale is known."""
+    results = json.loads((run / "results.json").read_text())["seeds"]
+    lasts = {each["seed"]: each["last"] for each in results}
+    return {seed: last["return"] if last["score"] is None else last["score"]
+            for seed, last in lasts.items()}
+
+
+def comparisons(folder):
+    """Paired t-tests over the seeds that both methods of a pair have, as Markdown."""
+    found = []
+    for first, second in PAIRS:
+        runs = [folder / method for method in (first, second)]
+        if all((run / "results.json").exists() for run in runs):
+            ours, others = [by_seed(run) for run in runs]
+            seeds = sorted(ours.keys() & others.keys())
+            found.append((first, second, [ours[seed] - others[seed] for seed in seeds]))
+    found = [pair for pair in found if len(pair[2]) > 1]
+    if not found:
+        return []
+    p_values = [paired.p_value(differences) for *_, differences in found]
+    lines = ["\n| pair, LAST | difference (95 %) | p | p, Holm |", "| --- | ---: | ---: | ---: |"]
+    rows = zip(found, p_values, paired.holm(p_values))
+    for (first, second, differences), p, adjusted in rows:
+        mean, half = paired.mean_and_half_width(differences)
+        lines.append(
+            f"| {METHODS[first]} against {METHODS[second]} | {mean:+.1f} ({mean - half:+.1f} to "
+            f"{mean + half:+.1f}) | {p:.2g} | {adjusted:.2g} |"
+        )
+    return lines
 
 
 def main():
