@@ -68,10 +68,10 @@ REBRAC = {
     ("walker2d", "medium-expert"): (0.01, 0.01),
 }
 # Settings of --quick for each recipe.
-CLONING = {"train.steps": 1000, "train.batch_size": 32}
+CLONING = {"train.steps": 1000, "train.batch_size": 16}
 TUNING = {
     "train.steps": 300,
-    "train.batch_size": 32,
+    "train.batch_size": 16,
     "train.warmup": 45,
     "environment.every": 100,
 }

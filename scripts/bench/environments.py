@@ -15,6 +15,10 @@ a new episode where one ends:
     sync    gymnasium.vector.SyncVectorEnv, one process
     async   gymnasium.vector.AsyncVectorEnv, one process an environment
 
+A fourth, `physics`, is the same as `sync` but counts only the time inside of MuJoCo's
+own `mj_step`, and multiplies by the number of threads: no program that leaves the
+physics as they are can be faster than that.
+
 Both sides use the MuJoCo of the Python that runs this file. Each measurement is a
 process of its own; rounds alternate between the programs (A B C, B C A, ...), so
 that other load on the machine hits all alike. The table has medians over the
@@ -32,7 +36,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAMS = ("iwsft", "sync", "async")
+PROGRAMS = ("iwsft", "sync", "async", "physics")
 ROBOTS = [f"{robot}-{rules}" for robot in ("Hopper", "HalfCheetah", "Walker2d", "Ant") for rules in ("v4", "v5")]
 
 
@@ -58,6 +62,24 @@ def gymnasium_steps(kind, name, count, seconds):
     return rate
 
 
+def physics_steps(name, count, seconds):
+    """Steps a second of which nothing is timed but MuJoCo's part; 0 where it has none."""
+    import mujoco
+
+    step, spent, calls = mujoco.mj_step, 0.0, 0
+
+    def timed(*args, **kwargs):
+        nonlocal spent, calls
+        start = time.perf_counter()
+        step(*args, **kwargs)
+        spent += time.perf_counter() - start
+        calls += 1
+
+    mujoco.mj_step = timed
+    gymnasium_steps("sync", name, count, seconds)
+    return calls / spent if calls else 0.0
+
+
 def measure(program, name, args, folder):
     """Steps a second of one program, in a process of its own."""
     count, seconds = str(args.count), str(args.seconds)
@@ -65,7 +87,8 @@ def measure(program, name, args, folder):
         command = [args.binary.resolve(), "--threads", str(args.threads), "control", "doctor", "--json"]
         command += ["--environment", name, "--count", count, "--seconds", seconds]
     else:
-        command = [sys.executable, "-W", "ignore", __file__, "--child", program, name, count, seconds]
+        command = [sys.executable, "-W", "ignore", __file__, "--threads", str(args.threads)]
+        command += ["--child", program, name, count, seconds]
     environment = os.environ | {"VIRTUAL_ENV": sys.prefix, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode != 0:
@@ -89,12 +112,16 @@ def main():
     args = parser.parse_args()
     if args.child:
         kind, name, count, seconds = args.child
-        rate = gymnasium_steps(kind, name, int(count), float(seconds))
+        count, seconds = int(count), float(seconds)
+        if kind == "physics":
+            rate = physics_steps(name, count, seconds) * args.threads
+        else:
+            rate = gymnasium_steps(kind, name, count, seconds)
         print(json.dumps({"steps_per_second": rate}))
         return
     if not args.json:
         print(f"{args.count} environments, {args.threads} threads, {args.rounds} rounds, steps a second\n")
-        print(f"| environment | {' | '.join(PROGRAMS)} | times |\n| --- | ---: | ---: | ---: | ---: |")
+        print(f"| environment | {' | '.join(PROGRAMS)} | times |\n| --- |{' ---: |' * (len(PROGRAMS) + 1)}")
     # MuJoCo's Python package leaves MUJOCO_LOG.TXT where it runs.
     with tempfile.TemporaryDirectory() as folder:
         for name in args.environments:

@@ -308,9 +308,8 @@ impl TwinCritic {
 
     /// Moves both targets.
     pub(crate) fn follow(&mut self, tau: f64) {
-        self.pair
-            .iter_mut()
-            .for_each(|critic| critic.learned.follow(tau));
+        let [one, two] = &mut self.pair;
+        rayon::join(|| one.learned.follow(tau), || two.learned.follow(tau));
     }
 
     /// Multiplies in this precision from now on.

@@ -154,6 +154,7 @@ fn a_policys_sizes() {
         [256, 256, 256],
         [256, 23, 256],
         [256, 256, 6],
+        [5000, 24, 1],
         [300, 100, 90],
     ] {
         for precision in Precision::ALL {
@@ -165,25 +166,25 @@ fn a_policys_sizes() {
 #[test]
 fn bf16_rounds_its_operands_and_f32_does_not() {
     // 1 + 2^-8 is half way to the next bf16 number, 1 + 2^-7; ties go to even.
-    let (x, weight) = (
-        Tensor::from_vec(vec![1.0 + 1.0 / 256.0]),
-        Tensor::from_vec(vec![1.0]),
-    );
-    let product = |precision| {
-        let mut y = Tensor::zeros(1);
+    let x = Tensor::from_vec(vec![1.0 + 1.0 / 256.0]);
+    let product = |outputs, precision| {
+        let weight = Tensor::from_vec(vec![1.0; outputs]);
+        let mut y = Tensor::zeros(outputs);
         linear::forward(
             x.all(),
             weight.all(),
             None,
             y.all_mut(),
-            [1, 1, 1],
+            [1, 1, outputs],
             false,
             precision,
         );
         y.to_host()[0]
     };
-    assert_eq!(product(Precision::F32), 1.0 + 1.0 / 256.0);
-    assert_eq!(product(Precision::Bf16), 1.0);
+    assert_eq!(product(2, Precision::F32), 1.0 + 1.0 / 256.0);
+    assert_eq!(product(2, Precision::Bf16), 1.0);
+    // A layer of one output is no matrix product, and never rounded.
+    assert_eq!(product(1, Precision::Bf16), 1.0 + 1.0 / 256.0);
 }
 
 #[test]

@@ -48,7 +48,7 @@ const COLUMNS_PER_PACKING: usize = 2 * COLUMNS;
 const ROWS_PER_TASK: usize = 128;
 
 /// Multiply-adds that are worth waking other threads.
-const WORK_PER_TASK: usize = 1 << 20;
+const WORK_PER_TASK: usize = 1 << 19;
 
 /// Whether this processor multiplies bf16 numbers itself, and may.
 pub(crate) fn is_native() -> bool {

@@ -7,7 +7,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::{View, ViewMut};
+use crate::{View, ViewMut, cpu};
 
 /// What a log-deviation is clamped to (as the control program of arXiv
 /// 2507.12856 does); outside it has no gradient.
@@ -56,13 +56,19 @@ pub fn backward(
     let mut sums = vec![0.0_f64; a];
     let rows = mean.host().chunks_exact(a).zip(actions.host().chunks(a));
     let rows = rows.zip(coefficients.host());
-    for (((mean, action), &c), dmean) in rows.zip(dmean.host().chunks_exact_mut(a)) {
-        for i in 0..a {
-            let z = (action[i] - mean[i]) * scales[i].inverse;
-            dmean[i] = -c * z * scales[i].inverse;
-            sums[i] -= f64::from(c * z.mul_add(z, -1.0));
-        }
-    }
+    let rows = rows.zip(dmean.host().chunks_exact_mut(a));
+    cpu::run(
+        #[inline(always)]
+        || {
+            for (((mean, action), &c), dmean) in rows {
+                for i in 0..a {
+                    let z = (action[i] - mean[i]) * scales[i].inverse;
+                    dmean[i] = -c * z * scales[i].inverse;
+                    sums[i] -= f64::from(c * z.mul_add(z, -1.0));
+                }
+            }
+        },
+    );
     let inside = log_std.host().iter().map(|s| LOG_STD.contains(s));
     for ((sum, inside), dlog_std) in sums.into_iter().zip(inside).zip(dlog_std.host()) {
         if inside {

@@ -1,8 +1,9 @@
 //! Linear layer: `y = x W^T + bias`, with `W` as checkpoints store it, `[out, in]`.
+//! A layer of one output is computed in f32 in every precision.
 
 use rayon::prelude::*;
 
-use super::{COLUMNS_PER_TASK, relu};
+use super::{COLUMNS_PER_TASK, one_output, relu};
 use crate::bf16::{self, After, Before};
 use crate::matmul::{Matrix, multiply};
 use crate::{Precision, View, ViewMut, cpu};
@@ -27,6 +28,10 @@ pub fn forward(
         "a biased linear layer does not accumulate"
     );
     let y = y.host();
+    if output == 1 {
+        let bias = bias.map_or(0.0, |bias| bias.host()[0]);
+        return one_output::forward(x.host(), weight.host(), bias, y, accumulate);
+    }
     let x = Matrix::new(x.host(), n, input);
     let weight = Matrix::new(weight.host(), output, input).transposed();
     match precision {
@@ -56,13 +61,9 @@ pub fn forward_relu(
     sizes: [usize; 3],
     precision: Precision,
 ) {
+    let [n, input, output] = sizes;
     match precision {
-        Precision::F32 => {
-            forward(x, weight, Some(bias), y.reborrow(), sizes, false, precision);
-            relu::forward_in_place(y);
-        }
-        Precision::Bf16 => {
-            let [n, input, output] = sizes;
+        Precision::Bf16 if output > 1 => {
             bf16::multiply(
                 y.host(),
                 Matrix::new(x.host(), n, input),
@@ -70,6 +71,10 @@ pub fn forward_relu(
                 Before::Bias(bias.host()),
                 After::Relu,
             );
+        }
+        Precision::F32 | Precision::Bf16 => {
+            forward(x, weight, Some(bias), y.reborrow(), sizes, false, precision);
+            relu::forward_in_place(y);
         }
     }
 }
@@ -86,6 +91,9 @@ pub fn backward_input(
     accumulate: bool,
     precision: Precision,
 ) {
+    if output == 1 {
+        return one_output::backward_input(dy.host(), weight.host(), dx.host(), accumulate);
+    }
     let dy = Matrix::new(dy.host(), n, output);
     let weight = Matrix::new(weight.host(), output, input);
     match precision {
@@ -109,13 +117,9 @@ pub fn backward_input_relu(
     sizes: [usize; 3],
     precision: Precision,
 ) {
+    let [n, input, output] = sizes;
     match precision {
-        Precision::F32 => {
-            backward_input(dy, weight, dx.reborrow(), sizes, false, precision);
-            relu::backward_in_place(x, dx);
-        }
-        Precision::Bf16 => {
-            let [n, input, output] = sizes;
+        Precision::Bf16 if output > 1 => {
             bf16::multiply(
                 dx.host(),
                 Matrix::new(dy.host(), n, output),
@@ -123,6 +127,10 @@ pub fn backward_input_relu(
                 Before::Nothing,
                 After::WhereAboveZero(x.host()),
             );
+        }
+        Precision::F32 | Precision::Bf16 => {
+            backward_input(dy, weight, dx.reborrow(), sizes, false, precision);
+            relu::backward_in_place(x, dx);
         }
     }
 }
@@ -138,6 +146,9 @@ pub fn backward_weight(
     [n, input, output]: [usize; 3],
     precision: Precision,
 ) {
+    if output == 1 {
+        return one_output::backward_weight(dy.host(), x.host(), dweight.host());
+    }
     let dy = Matrix::new(dy.host(), n, output).transposed();
     let x = Matrix::new(x.host(), n, input);
     match precision {

@@ -15,6 +15,7 @@ pub mod head_norm;
 pub mod layer_norm;
 pub mod linear;
 pub mod log_prob;
+mod one_output;
 pub mod packed_linear;
 pub mod relu;
 pub mod rms_norm;
