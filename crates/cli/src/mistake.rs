@@ -79,6 +79,7 @@ fn is_mistake(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
             error,
             ControlError::UnknownEnvironment { .. }
                 | ControlError::Mujoco { .. }
+                | ControlError::Camera { .. }
                 | ControlError::NoRule { .. }
         ));
     }

@@ -152,4 +152,58 @@ fn an_episode_becomes_a_picture_that_moves() {
     }
     let wrong = [&args[..], &["--policy", "nobody"]].concat();
     place.iwsft(&wrong).fails(2, &["nobody"]);
+    let [photograph, other] = ["up.png", "up.gif"].map(|name| place.path(name));
+    let of = |file: &std::path::Path| file.to_str().unwrap().to_owned();
+    let photograph = ["control", "render", &of(&photograph)];
+    place.iwsft(&photograph).fails(2, &["Pendulum-v1", ".svg"]);
+    let wide = [&photograph[..], &["--width", "10000"]].concat();
+    place.iwsft(&wide).fails(2, &["--width 10000", "640"]);
+    let other = ["control", "render", &of(&other)];
+    place.iwsft(&other).fails(2, &["up.gif", ".svg", ".png"]);
+}
+
+/// Skips where there is no MuJoCo, or no OpenGL.
+#[test]
+fn a_robots_episode_is_photographed() {
+    let place = Workplace::new();
+    let picture = place.path("run.png");
+    let args = [
+        "control",
+        "render",
+        picture.to_str().unwrap(),
+        "--environment=HalfCheetah-v4",
+        "--policy=random",
+        "--seconds=0.5",
+        "--width=160",
+    ];
+    let done = place.iwsft(&args);
+    if !picture.exists() {
+        done.fails(2, &["HalfCheetah-v4 needs MuJoCo"]);
+        eprintln!("skipped: there is no MuJoCo here, or no OpenGL");
+        return;
+    }
+    done.succeeds();
+    let file = fs::File::open(&picture).unwrap();
+    let mut reader = png::Decoder::new(std::io::BufReader::new(file))
+        .read_info()
+        .unwrap();
+    let info = reader.info();
+    assert_eq!((info.width, info.height), (160, 120));
+    let frames = info.animation_control().unwrap().num_frames as usize;
+    // Ten steps of 0.05 s, and where it began.
+    assert_eq!(frames, 11);
+    let size = reader.output_buffer_size().unwrap();
+    let photographs: Vec<Vec<u8>> = (0..frames)
+        .map(|_| {
+            let mut pixels = vec![0; size];
+            reader.next_frame(&mut pixels).unwrap();
+            pixels
+        })
+        .collect();
+    // The sky is above, and differs from the ground; and something has moved.
+    let first = &photographs[0];
+    assert_ne!(first[..3], first[size - 3..]);
+    let moved = first.iter().zip(&photographs[frames - 1]);
+    let moved = moved.filter(|(before, after)| before.abs_diff(**after) > 20);
+    assert!(moved.count() > size / 100);
 }

@@ -1,6 +1,7 @@
 //! One environment: episodes of a task, with the rules that all tasks share.
 
 use crate::error::ControlError;
+use crate::mujoco::{Camera, MujocoError};
 use crate::random::Generator;
 use crate::sketch::{Scenery, Stroke};
 use crate::spec::{Actions, Spec};
@@ -30,6 +31,16 @@ pub trait Task: Send {
 
     /// What it looks like as it is now; always as many strokes.
     fn sketch(&self) -> Vec<Stroke>;
+
+    /// A camera for it, if it is one of MuJoCo's.
+    fn camera(&self, _size: [usize; 2]) -> Option<Result<Camera, MujocoError>> {
+        None
+    }
+
+    /// What its camera sees now; nothing where it has none.
+    fn photograph(&self, _camera: &mut Camera) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// What a step led to, beside the observation.
@@ -145,6 +156,32 @@ impl Environment {
     /// What it looks like as it is now; always as many strokes.
     pub fn sketch(&self) -> Vec<Stroke> {
         self.task.sketch()
+    }
+
+    /// A camera of MuJoCo's own renderer, for pictures of `[width, height]` pixels, at
+    /// most [`Camera::LARGEST`].
+    ///
+    /// # Errors
+    /// [`ControlError::Camera`] if this is no robot of MuJoCo's, and
+    /// [`ControlError::Mujoco`] if nothing can be drawn here.
+    ///
+    /// # Panics
+    /// If the pictures would be larger.
+    pub fn camera(&self, size: [usize; 2]) -> Result<Camera, ControlError> {
+        let name = self.spec.name;
+        let camera = self
+            .task
+            .camera(size)
+            .ok_or(ControlError::Camera { name })?;
+        camera.map_err(|source| ControlError::Mujoco { name, source })
+    }
+
+    /// What its camera sees now: `[height, width, 3]` of red, green and blue.
+    ///
+    /// # Panics
+    /// If the camera is another environment's.
+    pub fn photograph(&self, camera: &mut Camera) -> Vec<u8> {
+        self.task.photograph(camera)
     }
 
     /// Does one step and writes the observation `[o]` that it led to.

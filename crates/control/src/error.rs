@@ -26,6 +26,12 @@ pub enum ControlError {
         /// Why not.
         source: MujocoError,
     },
+    /// There is nothing that its camera could be.
+    #[error("{name} is drawn as a sketch, not by MuJoCo; let the picture's name end in .svg")]
+    Camera {
+        /// The environment.
+        name: &'static str,
+    },
     /// A slice does not have the length that an environment has it with.
     #[error("{name}: the {what} has {found} numbers; it must have {expected}")]
     Length {

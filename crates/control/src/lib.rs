@@ -43,7 +43,7 @@ mod vector;
 pub use environment::{Environment, Step, Task};
 pub use error::ControlError;
 pub use learned::{Diverged, Learned, LearnedError, LearnedState, load_learned, save_learned};
-pub use mujoco::{Library, MUJOCO_INSTALL, MUJOCO_VERSION, MujocoError, library};
+pub use mujoco::{Camera, Library, MUJOCO_INSTALL, MUJOCO_VERSION, MujocoError, library};
 pub use policy::{GaussianConfig, GaussianFiles, GaussianPolicy, PolicyError, StepBatch};
 pub use random::Generator;
 pub use registry::{environments, make};

@@ -3,14 +3,17 @@
 //! Nothing is linked. [`library`] looks for `libmujoco` once, and what needs it
 //! says how to install it where it is missing.
 
+mod camera;
 mod limbs;
 mod locomotion;
+mod offscreen;
 mod search;
 mod simulation;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+pub use camera::Camera;
 pub(crate) use locomotion::{Locomotion, Robot, Rules};
 pub use simulation::Library;
 
@@ -74,6 +77,16 @@ pub enum MujocoError {
         version: String,
         /// The versions that they can be read from.
         known: String,
+    },
+    /// Its renderer cannot draw here.
+    #[error(
+        "its renderer needs OpenGL without a screen. {reason}. Install EGL (Debian's \
+         `libegl1`), or OSMesa (`libosmesa6`) and set MUJOCO_GL=osmesa, or let the \
+         picture's name end in .svg"
+    )]
+    Renderer {
+        /// What was tried.
+        reason: String,
     },
 }
 

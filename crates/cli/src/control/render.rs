@@ -1,29 +1,34 @@
 //! `iwsft control render`: an episode as a picture that moves.
 //!
-//! An SVG file: a few strokes, each of whose ends is animated. Any browser shows it,
-//! and it needs neither a graphics library nor a screen.
+//! A sketch as SVG needs neither a graphics library nor a screen, and is sharp at any
+//! size; MuJoCo's own renderer makes an animated PNG.
 
-use std::fmt::Write;
-use std::path::PathBuf;
+mod png;
+mod svg;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use iwsft_control::{Actions, Generator, Part, Scenery, Stroke, make};
+use iwsft_control::{Actions, Camera, Environment, Generator, Scenery, Stroke, make};
 use serde_json::json;
 
 use super::actor::Actor;
-use crate::progress::say;
+use crate::mistake::Mistake;
+use crate::progress::{Progress, say};
 use crate::table::print_json;
 
-/// Draw an episode from the side, as an animated picture (SVG).
+/// Draw an episode from the side, as an animated picture (SVG or PNG).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   iwsft control render swing-up.svg --policy recipes/pendulum/runs/iw-sft/seed-0/model
   iwsft control render gait.svg --environment Hopper-v4 --policy runs/hopper/seed-0/best
-  iwsft control render chance.svg --environment Walker2d-v4 --policy random
+  iwsft control render chance.png --environment Walker2d-v4 --policy random
 
-Open it in a browser.")]
+FILE.svg is a sketch in thick lines. FILE.png is drawn by MuJoCo's own renderer, for its
+robots; that needs OpenGL, as from Debian's libegl1 (or libosmesa6 and MUJOCO_GL=osmesa),
+but no screen. Open either in a browser.")]
 pub(crate) struct Args {
-    /// The picture to write.
+    /// The picture to write, with the ending .svg or .png.
     out: PathBuf,
     /// Where to act.
     #[arg(long, default_value = "Pendulum-v1", value_name = "NAME")]
@@ -37,6 +42,9 @@ pub(crate) struct Args {
     /// Seconds to show at most.
     #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
     seconds: f64,
+    /// Pixels from left to right in a PNG; three quarters as many from top to bottom.
+    #[arg(long, default_value_t = 400, value_name = "N")]
+    width: usize,
     /// Print what was drawn as a line of JSON.
     #[arg(long)]
     json: bool,
@@ -44,9 +52,6 @@ pub(crate) struct Args {
 
 /// Frames a second that are enough, as what lies between is drawn as well.
 const FRAMES: f64 = 25.0;
-
-/// Pixels a metre, in the picture's own size.
-const SCALE: f64 = 160.0;
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let mut environment = make(&args.environment)?;
@@ -62,7 +67,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let mut seen = vec![0.0; spec.observation_size()];
     environment.reset(Some(args.seed), &mut seen)?;
     let mut random = Generator::new(args.seed);
-    let mut frames = vec![environment.sketch()];
+    let mut film = Film::new(&args, &environment)?;
+    film.take(&environment);
+    let mut progress = Progress::new("acting", steps as u64);
     let (mut earned, mut done) = (0.0, 0);
     while done < steps {
         let single: Vec<f32> = seen.iter().map(|&x| x as f32).collect();
@@ -77,24 +84,26 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         earned += step.reward;
         done += 1;
         if done % every == 0 || step.is_last() {
-            frames.push(environment.sketch());
+            film.take(&environment);
         }
+        progress.at(done as u64, String::new);
         if step.is_last() {
             break;
         }
     }
+    progress.finish();
     let seconds = done as f64 * scenery.seconds;
     let title = format!(
         "{} of {}: return {earned:.1}",
         args.environment, args.policy
     );
-    let picture = picture(&title, &scenery, &frames, seconds);
-    iwsft_files::write_atomically(&args.out, picture.as_bytes())
+    let picture = film.develop(&title, &scenery, seconds)?;
+    iwsft_files::write_atomically(&args.out, &picture)
         .with_context(|| args.out.display().to_string())?;
     if args.json {
         return print_json(&json!({
             "file": args.out.display().to_string(), "environment": args.environment,
-            "steps": done, "seconds": seconds, "frames": frames.len(), "return": earned,
+            "steps": done, "seconds": seconds, "frames": film.frames(), "return": earned,
         }));
     }
     say(&format!(
@@ -105,104 +114,68 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The whole file.
-fn picture(title: &str, scenery: &Scenery, frames: &[Vec<Stroke>], seconds: f64) -> String {
-    let [[left, bottom], [right, top]] = scenery.view;
-    let (width, height) = (right - left, top - bottom);
-    let mut svg = String::new();
-    let mut put = |text: std::fmt::Arguments<'_>| {
-        // Writing to a string does not fail.
-        let _ = svg.write_fmt(text);
-    };
-    put(format_args!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{:.0}\" height=\"{:.0}\" \
-         viewBox=\"{left:.3} {:.3} {width:.3} {height:.3}\">\n<title>{}</title>\n\
-         <style>line{{stroke-linecap:round;stroke:#3b6ea8}}.o{{stroke:#d08a3c}}.g{{stroke:#3d9a5b}}\
-         .w{{stroke:#9aa3ad;stroke-linecap:square}}</style>\n\
-         <rect x=\"{left:.3}\" y=\"{:.3}\" width=\"100%\" height=\"100%\" fill=\"#f7f8fa\"/>\n<g>\n",
-        SCALE * width,
-        SCALE * height,
-        -top,
-        escape(title),
-        -top,
-    ));
-    let duration = format!("dur=\"{seconds:.2}s\" repeatCount=\"indefinite\"");
-    let place = |frame: &Vec<Stroke>| frame.first().map_or(0.0, |stroke| stroke.from[0]);
-    if scenery.follows {
-        let shifts: Vec<String> = frames
-            .iter()
-            .map(|frame| format!("{:.3} 0", -place(frame)))
-            .collect();
-        put(format_args!(
-            "<animateTransform attributeName=\"transform\" type=\"translate\" values=\"{}\" {duration}/>\n",
-            shifts.join(";")
-        ));
-        let ends = frames.iter().map(place);
-        let [first, last] = [f64::min as fn(f64, f64) -> f64, f64::max]
-            .map(|of| ends.clone().reduce(of).unwrap_or(0.0));
-        put(format_args!(
-            "<line class=\"w\" stroke-width=\"0.02\" x1=\"{:.2}\" y1=\"0.01\" x2=\"{:.2}\" y2=\"0.01\"/>\n",
-            first - width,
-            last + width
-        ));
-        // A mark each metre: how far it has come.
-        for metre in (first - width).floor() as i64..=(last + width).ceil() as i64 {
-            put(format_args!(
-                "<line class=\"w\" stroke-width=\"0.02\" x1=\"{metre}\" y1=\"0.01\" x2=\"{metre}\" y2=\"0.08\"/>\n"
-            ));
-        }
-    }
-    for stroke in &scenery.strokes {
-        put(format_args!("{}/>\n", opening(stroke)));
-    }
-    for (index, stroke) in frames[0].iter().enumerate() {
-        put(format_args!("{}>", opening(stroke)));
-        type End = fn(&Stroke) -> f64;
-        let ends: [(&str, End); 4] = [
-            ("x1", |stroke| stroke.from[0]),
-            ("y1", |stroke| -stroke.from[1]),
-            ("x2", |stroke| stroke.to[0]),
-            ("y2", |stroke| -stroke.to[1]),
-        ];
-        for (name, of) in ends {
-            let values: Vec<String> = frames
-                .iter()
-                .map(|frame| format!("{:.3}", of(&frame[index])))
-                .collect();
-            put(format_args!(
-                "<animate attributeName=\"{name}\" values=\"{}\" {duration}/>",
-                values.join(";")
-            ));
-        }
-        put(format_args!("</line>\n"));
-    }
-    put(format_args!("</g>\n</svg>\n"));
-    svg
+/// What was seen so far.
+enum Film {
+    Sketches(Vec<Vec<Stroke>>),
+    Photographs {
+        camera: Box<Camera>,
+        size: [usize; 2],
+        frames: Vec<Vec<u8>>,
+    },
 }
 
-/// The beginning of a stroke's element. A line without length is not drawn by all, so
-/// a disc gets a little.
-fn opening(stroke: &Stroke) -> String {
-    let class = match stroke.part {
-        Part::Body => "",
-        Part::OtherSide => " class=\"o\"",
-        Part::Goal => " class=\"g\"",
-        Part::World => " class=\"w\"",
-    };
-    let ([x1, y1], [x2, y2]) = (stroke.from, stroke.to);
-    format!(
-        "<line{class} stroke-width=\"{:.3}\" x1=\"{x1:.3}\" y1=\"{:.3}\" x2=\"{:.3}\" y2=\"{:.3}\"",
-        2.0 * stroke.radius,
-        -y1,
-        if stroke.from == stroke.to {
-            x2 + 1e-3
-        } else {
-            x2
-        },
-        -y2
-    )
-}
+impl Film {
+    /// By the picture's ending.
+    fn new(args: &Args, environment: &Environment) -> anyhow::Result<Self> {
+        let ending = Path::new(&args.out).extension().unwrap_or_default();
+        match ending.to_string_lossy().to_lowercase().as_str() {
+            "svg" => Ok(Self::Sketches(Vec::new())),
+            "png" => {
+                let [widest, _] = Camera::LARGEST;
+                if !(16..=widest).contains(&args.width) {
+                    let message = format!("--width {}: expected 16 to {widest}", args.width);
+                    return Err(Mistake::new(message).into());
+                }
+                let size = [args.width, args.width * 3 / 4];
+                Ok(Self::Photographs {
+                    camera: Box::new(environment.camera(size)?),
+                    size,
+                    frames: Vec::new(),
+                })
+            }
+            _ => {
+                let out = args.out.display();
+                let message =
+                    format!("{out}: expected a name that ends in .svg (a sketch) or .png");
+                Err(Mistake::new(message).into())
+            }
+        }
+    }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
+    /// One more frame.
+    fn take(&mut self, environment: &Environment) {
+        match self {
+            Self::Sketches(frames) => frames.push(environment.sketch()),
+            Self::Photographs { camera, frames, .. } => {
+                frames.push(environment.photograph(camera));
+            }
+        }
+    }
+
+    fn frames(&self) -> usize {
+        match self {
+            Self::Sketches(frames) => frames.len(),
+            Self::Photographs { frames, .. } => frames.len(),
+        }
+    }
+
+    /// The whole file.
+    fn develop(&self, title: &str, scenery: &Scenery, seconds: f64) -> anyhow::Result<Vec<u8>> {
+        Ok(match self {
+            Self::Sketches(frames) => svg::picture(title, scenery, frames, seconds).into_bytes(),
+            Self::Photographs { size, frames, .. } => {
+                png::picture(title, *size, frames, seconds / frames.len() as f64)?
+            }
+        })
+    }
 }

@@ -4,7 +4,7 @@ use std::ops::{Add, Mul};
 
 use super::limbs::limbs;
 use super::simulation::{FORCE_SIZE, Simulation, Sizes};
-use super::{MujocoError, library};
+use super::{Camera, MujocoError, library};
 use crate::environment::Task;
 use crate::random::Generator;
 use crate::sketch::{Part, Scenery, Stroke};
@@ -293,6 +293,14 @@ impl Task for Locomotion {
             view: [[-1.6, -0.2], [1.6, 1.8]],
             follows: true,
         }
+    }
+
+    fn camera(&self, size: [usize; 2]) -> Option<Result<Camera, MujocoError>> {
+        Some(library().and_then(|library| Camera::new(library, &self.simulation, size)))
+    }
+
+    fn photograph(&self, camera: &mut Camera) -> Vec<u8> {
+        camera.photograph(&self.simulation)
     }
 
     fn sketch(&self) -> Vec<Stroke> {

@@ -1,4 +1,4 @@
-//! MuJoCo through its C interface: the only unsafe code of this crate.
+//! MuJoCo's physics through its C interface.
 //!
 //! Models and states are opaque pointers here, and only functions touch what is
 //! behind them, so that no version's memory layout is assumed. There is one
@@ -9,7 +9,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
 
-use super::MujocoError;
+use super::{MujocoError, camera};
 
 /// The oldest version with all functions that are used.
 const OLDEST: [u32; 2] = [3, 2];
@@ -38,10 +38,12 @@ pub struct Library {
     /// The bit of the controls in a state; it has moved once.
     controls: c_int,
     contact_forces: Option<usize>,
+    /// What pictures are made with, if this version has it.
+    pub(super) renderer: Option<camera::Functions>,
 }
 
-type Model = *mut c_void;
-type Data = *mut c_void;
+pub(super) type Model = *mut c_void;
+pub(super) type Data = *mut c_void;
 type Description = *mut c_void;
 
 /// The functions that are used, as `mujoco.h` declares them.
@@ -109,6 +111,8 @@ impl Library {
         // SAFETY: only whether there is such a function is asked.
         let has_history =
             unsafe { library.get::<unsafe extern "C" fn()>(b"mj_readCtrl\0") }.is_ok();
+        // SAFETY: this is MuJoCo's library.
+        let renderer = unsafe { camera::Functions::of(&library) }.ok();
         let known = CONTACT_FORCES.iter().find(|(known, _)| *known == version);
         let contact_forces = known.map(|&(_, offset)| offset);
         // The functions are used until the process ends.
@@ -119,6 +123,7 @@ impl Library {
             functions,
             controls: if has_history { 1 << 6 } else { 1 << 5 },
             contact_forces,
+            renderer,
         })
     }
 
@@ -212,7 +217,7 @@ unsafe extern "C" fn stop(text: *const c_char) {
 ///
 /// # Safety
 /// `T` must be its type: a function pointer, or a pointer to the variable.
-unsafe fn symbol<T: Copy>(
+pub(super) unsafe fn symbol<T: Copy>(
     library: &libloading::Library,
     name: &[u8],
 ) -> Result<T, libloading::Error> {
@@ -393,6 +398,16 @@ impl Simulation {
             );
         }
         position
+    }
+
+    /// The model, for [`camera::Camera`].
+    pub(super) fn model(&self) -> Model {
+        self.model
+    }
+
+    /// The state, for [`camera::Camera`].
+    pub(super) fn data(&self) -> Data {
+        self.data
     }
 
     /// Computes and writes the external forces on all bodies
