@@ -247,3 +247,33 @@ fn the_ball_of_a_maze_gets_from_the_top_of_the_u_to_its_bottom() {
     }
     assert!(rewards > 50.0, "{rewards} steps at the goal");
 }
+
+#[test]
+fn two_cameras_do_not_disturb_each_other() {
+    const SIZE: [usize; 2] = [64, 48];
+    let begin = |name| -> Result<_, ControlError> {
+        let mut environment = make(name)?;
+        let mut observation = observation_of(&environment);
+        environment.reset(Some(0), &mut observation)?;
+        let camera = environment.camera(SIZE)?;
+        Ok((environment, camera))
+    };
+    let (hopper, mut of_hopper) = match begin("Hopper-v4") {
+        Ok(begun) => begun,
+        // No MuJoCo, or no OpenGL.
+        Err(ControlError::Mujoco { source, .. }) => return eprintln!("skipped: {source}"),
+        Err(error) => panic!("{error}"),
+    };
+    let alone = hopper.photograph(&mut of_hopper);
+    let (ant, mut of_ant) = begin("Ant-v5").unwrap();
+    let other = ant.photograph(&mut of_ant);
+    assert_eq!(hopper.photograph(&mut of_hopper), alone);
+    drop(of_hopper);
+    assert_eq!(ant.photograph(&mut of_ant), other);
+    assert_eq!(alone.len(), 3 * SIZE[0] * SIZE[1]);
+    assert_ne!(alone, other);
+    assert!(matches!(
+        make("Pendulum-v1").unwrap().camera(SIZE),
+        Err(ControlError::Camera { .. })
+    ));
+}

@@ -107,7 +107,7 @@ pub struct Camera {
     view: View,
     size: [c_int; 2],
     // Last, as fields are dropped in order: what the others are freed in.
-    _offscreen: Offscreen,
+    offscreen: Offscreen,
 }
 
 impl Camera {
@@ -140,7 +140,7 @@ impl Camera {
                 rest: [0; 64],
             },
             size,
-            _offscreen: Offscreen::new(size).map_err(failed)?,
+            offscreen: Offscreen::new(size).map_err(failed)?,
         };
         // SAFETY: the structures have room for what the library makes of them, and
         // stay where they are; the model is valid; OpenGL's context is current.
@@ -161,6 +161,7 @@ impl Camera {
     /// If the camera was made for another simulation.
     pub(super) fn photograph(&mut self, simulation: &Simulation) -> Vec<u8> {
         assert_eq!(self.model, simulation.model(), "a camera of another robot");
+        assert!(self.offscreen.make_current(), "a context that was current");
         let [width, height] = self.size;
         let everything = Rectangle {
             left: 0,
@@ -171,8 +172,7 @@ impl Camera {
         let row = 3 * width as usize;
         let mut pixels = vec![0; row * height as usize];
         // SAFETY: model and data are valid and belong together; perturbations and
-        // depths may be null; a pixel has 3 bytes. The context is current, as this
-        // is the thread that made it.
+        // depths may be null; a pixel has 3 bytes. OpenGL's context is current.
         unsafe {
             (self.functions.update_scene)(
                 self.model,
@@ -194,6 +194,9 @@ impl Camera {
 
 impl Drop for Camera {
     fn drop(&mut self) {
+        if !self.offscreen.make_current() {
+            return;
+        }
         // SAFETY: both were made in `new`, and are freed once, in the context that
         // they were made in.
         unsafe {

@@ -12,16 +12,16 @@ use libloading::Library;
 /// The environment variable that chooses, for MuJoCo's Python package as well.
 const VARIABLE: &str = "MUJOCO_GL";
 
-/// A context that draws into memory, current on the thread that made it.
+/// A context that draws into memory.
 #[derive(Debug)]
-#[expect(dead_code, reason = "a context is only held, and let go of")]
 pub(super) enum Offscreen {
     Egl(Egl),
     Osmesa(Osmesa),
 }
 
 impl Offscreen {
-    /// Makes a context for pictures of `[width, height]` pixels; or why there is none.
+    /// Makes a context for pictures of `[width, height]` pixels, and makes it current on
+    /// this thread; or why there is none.
     pub(super) fn new(size: [c_int; 2]) -> Result<Self, String> {
         if std::env::var_os(VARIABLE).is_some_and(|value| value == "osmesa") {
             let osmesa = Osmesa::new(size).map(Self::Osmesa);
@@ -30,6 +30,14 @@ impl Offscreen {
         Egl::new()
             .map(Self::Egl)
             .map_err(|reason| format!("EGL: {reason}"))
+    }
+
+    /// Makes it current again, after another one was.
+    pub(super) fn make_current(&mut self) -> bool {
+        match self {
+            Self::Egl(egl) => egl.make_current(),
+            Self::Osmesa(osmesa) => osmesa.make_current(),
+        }
     }
 }
 
@@ -164,12 +172,17 @@ impl Egl {
                     make_current,
                     destroy,
                 };
-                if make_current(display, null_mut(), null_mut(), context) != 0 {
+                if egl.make_current() {
                     return Ok(egl);
                 }
             }
             Err(format!("none of its {count} devices has OpenGL"))
         }
+    }
+
+    fn make_current(&self) -> bool {
+        // SAFETY: display and context are valid; it needs no surface.
+        unsafe { (self.make_current)(self.display, null_mut(), null_mut(), self.context) != 0 }
     }
 }
 
@@ -189,8 +202,11 @@ impl Drop for Egl {
 #[derive(Debug)]
 pub(super) struct Osmesa {
     context: Handle,
+    make_current: unsafe extern "C" fn(Handle, *mut c_void, c_uint, c_int, c_int) -> u8,
     destroy: unsafe extern "C" fn(Handle),
-    _picture: Vec<u32>,
+    /// 4 bytes a pixel.
+    picture: Vec<u32>,
+    size: [c_int; 2],
 }
 
 // Of `GL/osmesa.h` and `GL/gl.h`.
@@ -198,44 +214,38 @@ const RGBA: c_uint = 0x1908;
 const UNSIGNED_BYTE: c_uint = 0x1401;
 
 impl Osmesa {
-    fn new([width, height]: [c_int; 2]) -> Result<Self, String> {
+    fn new(size: [c_int; 2]) -> Result<Self, String> {
         let library = load(["libOSMesa.so.8", "libOSMesa.so"])?;
-        let pixels = usize::try_from(width * height).unwrap_or(0);
-        let mut picture = vec![0_u32; pixels];
-        // SAFETY: the types are those of OSMesa's header; the picture has 4 bytes for
-        // each pixel and lives as long as the context.
-        unsafe {
+        let [width, height] = size;
+        // SAFETY: the types are those of OSMesa's header; no context need be shared.
+        let mut osmesa = unsafe {
             let create: unsafe extern "C" fn(c_uint, c_int, c_int, c_int, Handle) -> Handle =
                 function(library, "OSMesaCreateContextExt")?;
-            let make_current: unsafe extern "C" fn(
-                Handle,
-                *mut c_void,
-                c_uint,
-                c_int,
-                c_int,
-            ) -> u8 = function(library, "OSMesaMakeCurrent")?;
-            let destroy = function(library, "OSMesaDestroyContext")?;
-            let context = create(RGBA, 24, 8, 0, null_mut());
-            if context.is_null() {
-                return Err("it makes no context".to_owned());
+            Self {
+                make_current: function(library, "OSMesaMakeCurrent")?,
+                destroy: function(library, "OSMesaDestroyContext")?,
+                context: create(RGBA, 24, 8, 0, null_mut()),
+                picture: vec![0; usize::try_from(width * height).unwrap_or(0)],
+                size,
             }
-            let memory = picture.as_mut_ptr().cast();
-            let osmesa = Self {
-                context,
-                destroy,
-                _picture: picture,
-            };
-            match make_current(context, memory, UNSIGNED_BYTE, width, height) {
-                0 => Err("its context cannot be used".to_owned()),
-                _ => Ok(osmesa),
-            }
+        };
+        match !osmesa.context.is_null() && osmesa.make_current() {
+            true => Ok(osmesa),
+            false => Err("it makes no context".to_owned()),
         }
+    }
+
+    fn make_current(&mut self) -> bool {
+        let ([width, height], picture) = (self.size, self.picture.as_mut_ptr().cast());
+        // SAFETY: the context is valid; the picture has room for the pixels and lives
+        // as long as it.
+        unsafe { (self.make_current)(self.context, picture, UNSIGNED_BYTE, width, height) != 0 }
     }
 }
 
 impl Drop for Osmesa {
     fn drop(&mut self) {
-        // SAFETY: the context is valid, and nobody else's.
+        // SAFETY: the context is valid, or null, which is ignored; and nobody else's.
         unsafe { (self.destroy)(self.context) };
     }
 }
