@@ -170,9 +170,29 @@ def figure(found):
     return f"{kind['value']:.1f} ({low:.1f} to {high:.1f})"
 
 
+def overview(runs):
+    """LAST of each method on each data set with a score, as Markdown."""
+    sets = [(task, set_) for task in ENVIRONMENTS for set_ in SETS
+            if any((runs / task / set_).glob("*/results.json"))]
+    lines = []
+    for method, name in METHODS.items():
+        cells = []
+        for task, set_ in sets:
+            file = runs / task / set_ / method / "results.json"
+            last = json.loads(file.read_text())["last"] if file.exists() else {}
+            score = last.get("score")
+            cells.append(f"{score['value']:.1f}" if score else "")
+        lines.append([name, *cells])
+    scored = [column for column in range(1, len(sets) + 1) if any(row[column] for row in lines)]
+    header = ["LAST", *(f"{task} {set_}" for task, set_ in sets)]
+    kept = [[row[0], *(row[column] for column in scored)] for row in [header, *lines]]
+    kept.insert(1, ["---", *["---:"] * len(scored)])
+    return [f"| {' | '.join(row)} |" for row in kept] if scored else []
+
+
 def table(runs):
     """Of all data sets with finished runs, as Markdown."""
-    lines = []
+    lines = overview(runs)
     for task in ENVIRONMENTS:
         for set_ in SETS:
             folder = runs / task / set_

@@ -2,10 +2,33 @@
 
 use std::path::Path;
 
-use iwsft_control::{Environment, GaussianPolicy, SwingUp};
+use iwsft_control::{Environment, GaussianPolicy, Spec, SwingUp};
 use iwsft_engine::Tensor;
 
 use crate::mistake::Mistake;
+
+/// Reads a policy that can act in an environment.
+pub(super) fn open(folder: &Path, spec: &Spec) -> anyhow::Result<(GaussianPolicy, Tensor)> {
+    let (policy, parameters) = GaussianPolicy::open(folder)?;
+    let config = policy.config();
+    let found = [config.observation_size(), config.action_size()];
+    let expected = [spec.observation_size(), spec.action_size()];
+    for (what, (found, expected)) in ["observations", "actions"]
+        .into_iter()
+        .zip(found.into_iter().zip(expected))
+    {
+        if found != expected {
+            return Err(Mistake::new(format!(
+                "{}: the policy's {what} have {found} numbers, those of {} have {expected}; \
+                 choose the environment that it was trained for",
+                folder.display(),
+                spec.name
+            ))
+            .into());
+        }
+    }
+    Ok((policy, parameters))
+}
 
 /// Who acts.
 pub(super) enum Actor {
@@ -20,18 +43,7 @@ impl Actor {
             "random" => Ok(Self::Random),
             "energy" => Ok(Self::Rule(SwingUp::of(environment)?)),
             folder if Path::new(folder).is_dir() => {
-                let (policy, parameters) = GaussianPolicy::open(Path::new(folder))?;
-                let config = policy.config();
-                let spec = environment.spec();
-                let found = [config.observation_size(), config.action_size()];
-                let expected = [spec.observation_size(), spec.action_size()];
-                if found != expected {
-                    return Err(Mistake::new(format!(
-                        "{folder}: the policy's observations and actions have {} and {} numbers, those of {} have {} and {}",
-                        found[0], found[1], spec.name, expected[0], expected[1]
-                    ))
-                    .into());
-                }
+                let (policy, parameters) = open(Path::new(folder), environment.spec())?;
                 Ok(Self::Policy(Box::new(policy), parameters))
             }
             _ => Err(Mistake::new(format!(

@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use iwsft_control::{GaussianPolicy, make};
+use iwsft_control::make;
 use iwsft_data::episodes::ReferenceReturns;
 use iwsft_eval::statistics::Estimate;
 use serde_json::json;
 
 use super::evaluation::Rollouts;
-use crate::mistake::Mistake;
 use crate::table::{Table, print_json};
 
 /// Act out episodes with a policy's mean actions.
@@ -39,25 +38,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let spec = make(&args.environment)?.spec().clone();
     super::episodes::require_continuous(&spec)?;
-    let (policy, parameters) = GaussianPolicy::open(&args.model)?;
-    let config = policy.config();
-    for (what, found, expected) in [
-        (
-            "observations",
-            config.observation_size(),
-            spec.observation_size(),
-        ),
-        ("actions", config.action_size(), spec.action_size()),
-    ] {
-        if found != expected {
-            return Err(Mistake::new(format!(
-                "{}: the policy's {what} have {found} numbers, those of {} have {expected}; choose the environment that it was trained for",
-                args.model.display(),
-                spec.name
-            ))
-            .into());
-        }
-    }
+    let (policy, parameters) = super::actor::open(&args.model, &spec)?;
     let mut rollouts = Rollouts::new(policy, spec.name, args.episodes as usize)?;
     let never = AtomicBool::new(false);
     let returns = rollouts.returns(&parameters, args.seed, &never)?;
