@@ -274,7 +274,7 @@ impl<'a, P: Policy, R: Rollouts<P>> OnPolicy<'a, P, R> {
 
     /// Draws a round and trains on it; `false` where the drawing was broken off.
     fn round(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
-        let (round, mut start) = (self.made(), Instant::now());
+        let (round, start) = (self.made(), Instant::now());
         let drawn = self
             .rollouts
             .draw(self.policy, &self.state.parameters, round, observer)
@@ -286,27 +286,32 @@ impl<'a, P: Policy, R: Rollouts<P>> OnPolicy<'a, P, R> {
         self.seconds += seconds;
         self.drawn += drawn.tokens;
         self.tell(&drawn, round, seconds, observer)?;
+        self.learn(&drawn.rollouts, round, observer)?;
+        Ok(true)
+    }
 
-        start = Instant::now();
-        let reference = self.reference.as_ref().map(|start| {
-            let micro_tokens = self.config.micro_tokens;
-            score(
-                self.policy,
-                start,
-                &drawn.rollouts,
-                micro_tokens,
-                &mut |_| {},
-            )
-        });
+    /// Makes a round's optimizer steps on what was drawn.
+    fn learn(
+        &mut self,
+        rollouts: &R::Drawn,
+        round: u64,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let mut start = Instant::now();
+        let micro_tokens = self.config.micro_tokens;
+        let reference = self
+            .reference
+            .as_ref()
+            .map(|start| score(self.policy, start, rollouts, micro_tokens, &mut |_| {}));
         let mut stepper = Stepper::new(
             self.policy,
-            &drawn.rollouts,
+            rollouts,
             self.gradient.clone(),
             reference,
-            self.config.micro_tokens,
+            micro_tokens,
             self.config.clip(),
         )?;
-        let count = drawn.rollouts.len();
+        let count = rollouts.len();
         let order = EpochOrder::new(Mixture::whole(count), None, self.config.seed)?;
         for pass in 0..self.rounds.passes {
             let order = order.epoch(round * self.rounds.passes + pass);
@@ -343,7 +348,7 @@ impl<'a, P: Policy, R: Rollouts<P>> OnPolicy<'a, P, R> {
                 observer.on_step(&metrics);
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Logs what was drawn.
