@@ -17,7 +17,7 @@ left as they are, others go on where they stopped. Behaviour cloning comes first
 the paper's methods start from and refer to is its policy of the same seed.
 
 `--quick` divides the published numbers of steps (see QUICK) such that a data set takes
-about an hour on two cores. The table says which numbers were used.
+half an hour to an hour on two cores. The table says which numbers were used.
 """
 
 import argparse
@@ -186,6 +186,7 @@ def overview(runs):
     scored = [column for column in range(1, len(sets) + 1) if any(row[column] for row in lines)]
     header = ["LAST", *(f"{task} {set_}" for task, set_ in sets)]
     kept = [[row[0], *(row[column] for column in scored)] for row in [header, *lines]]
+    kept = [row for row in kept if any(row[1:])]
     kept.insert(1, ["---", *["---:"] * len(scored)])
     return [f"| {' | '.join(row)} |" for row in kept] if scored else []
 
