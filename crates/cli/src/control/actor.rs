@@ -11,12 +11,15 @@ use crate::mistake::Mistake;
 pub(super) fn open(folder: &Path, spec: &Spec) -> anyhow::Result<(GaussianPolicy, Tensor)> {
     let (policy, parameters) = GaussianPolicy::open(folder)?;
     let config = policy.config();
-    let found = [config.observation_size(), config.action_size()];
-    let expected = [spec.observation_size(), spec.action_size()];
-    for (what, (found, expected)) in ["observations", "actions"]
-        .into_iter()
-        .zip(found.into_iter().zip(expected))
-    {
+    let sizes = [
+        (
+            "observations",
+            config.observation_size(),
+            spec.observation_size(),
+        ),
+        ("actions", config.action_size(), spec.action_size()),
+    ];
+    for (what, found, expected) in sizes {
         if found != expected {
             return Err(Mistake::new(format!(
                 "{}: the policy's {what} have {found} numbers, those of {} have {expected}; \

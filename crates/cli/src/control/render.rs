@@ -6,7 +6,7 @@
 mod png;
 mod svg;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use iwsft_control::{Actions, Camera, Environment, Generator, Scenery, Stroke, make};
@@ -127,7 +127,7 @@ enum Film {
 impl Film {
     /// By the picture's ending.
     fn new(args: &Args, environment: &Environment) -> anyhow::Result<Self> {
-        let ending = Path::new(&args.out).extension().unwrap_or_default();
+        let ending = args.out.extension().unwrap_or_default();
         match ending.to_string_lossy().to_lowercase().as_str() {
             "svg" => Ok(Self::Sketches(Vec::new())),
             "png" => {
