@@ -33,7 +33,8 @@ const CHUNK: usize = 1024;
 /// Rules apply in a fixed order, that of the options below: lengths,
 /// decontamination, duplicates, pass rate, reward, best of k, most per prompt,
 /// balance, percentiles, split. Rows keep their columns and their order.
-/// Beside the data goes a card that says how it came to be.
+/// Beside the data goes a card that says how it came to be. Files that are there
+/// already are replaced with --force only.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   iwsft curate graded.jsonl --min-reward 1 --dedup near --out train.jsonl
@@ -65,6 +66,9 @@ pub(crate) struct Args {
     /// Say what the rules would do, and write nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Replace files that are there already.
+    #[arg(long)]
+    force: bool,
     /// Show so many of the rows that each rule removed.
     #[arg(long, default_value_t = 0, value_name = "N")]
     examples: usize,
@@ -99,7 +103,7 @@ pub(crate) fn run(mut args: Args) -> anyhow::Result<()> {
     };
     let card = match (&args.out, results.is_empty()) {
         (Some(out), false) => {
-            let path = with_suffix(out, ".card.md");
+            let path = card_path(out);
             let card = Card {
                 rows: &data.candidates,
                 sources: &data.sources,
@@ -263,14 +267,26 @@ impl Outputs {
             _ => a == b,
         };
         for path in std::iter::once(out).chain(&validation) {
-            if let Some(data) = args.data.iter().find(|data| same(data, path)) {
+            let read = args.data.iter().chain(&options.decontaminate);
+            if let Some(read) = read.chain(&args.rules).find(|read| same(read, path)) {
                 let message = "is read and cannot be written too; name another --out";
-                return Err(Mistake::new(format!("{}: {message}", data.display())).into());
+                return Err(Mistake::new(format!("{}: {message}", read.display())).into());
             }
         }
         if validation.as_deref().is_some_and(|path| same(path, out)) {
             let message = "is both --out and --validation-out; name two files";
             return Err(Mistake::new(format!("{}: {message}", out.display())).into());
+        }
+        if !args.force {
+            let card = card_path(out);
+            let outputs = std::iter::once(out).chain(&validation).chain([&card]);
+            if let Some(there) = outputs.into_iter().find(|path| path.exists()) {
+                return Err(Mistake::new(format!(
+                    "{}: is there already; choose another --out, or use --force to replace it",
+                    there.display()
+                ))
+                .into());
+            }
         }
         let begin = |path: PathBuf| RowWriter::create(&path).map(|writer| (path, writer));
         Ok(Some(Self {
@@ -313,9 +329,10 @@ fn validation_path(out: &Path) -> PathBuf {
     out.with_file_name(format!("{stem}.validation{}", &name[stem.len()..]))
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
+/// `rows.jsonl` has the card `rows.jsonl.card.md`.
+fn card_path(out: &Path) -> PathBuf {
+    let mut name = out.as_os_str().to_owned();
+    name.push(".card.md");
     name.into()
 }
 

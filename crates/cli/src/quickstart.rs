@@ -24,7 +24,7 @@ use serde_json::Value;
 use crate::interrupt;
 use crate::mistake::Mistake;
 use crate::progress::{Progress, duration, say};
-use crate::steps::{Halt, Steps, anew};
+use crate::steps::{Halt, Steps, anew, replaced};
 use crate::table::print_json;
 use recipes::{Budget, FINE_TUNINGS, NamedRecipe, recipes};
 use report::{Report, SeedResult};
@@ -366,8 +366,11 @@ impl Pipeline<'_> {
         let for_sft = ["--min-reward", "1", "--out", &right];
         let for_quality = ["--out", &scored];
         let kept = |result: &Value| format!("{} rows", result["train"]["rows"]);
-        self.step("curate-right", &[&common[..], &for_sft].concat(), kept)?;
-        self.step("curate-scored", &[&common[..], &for_quality].concat(), kept)?;
+        let again = |out: &str| replaced(Path::new(out));
+        let for_sft = [&common[..], &for_sft, again(&right)].concat();
+        self.step("curate-right", &for_sft, kept)?;
+        let for_quality = [&common[..], &for_quality, again(&scored)].concat();
+        self.step("curate-scored", &for_quality, kept)?;
         Ok(())
     }
 

@@ -124,5 +124,13 @@ pub(crate) fn anew(output: &Path) -> &'static [&'static str] {
     }
 }
 
+/// The same for commands that keep nothing of what they began.
+pub(crate) fn replaced(output: &Path) -> &'static [&'static str] {
+    match output.exists() {
+        true => &["--force"],
+        false => &[],
+    }
+}
+
 /// Lines of the log that are shown when a command fails.
 const LAST_LINES: usize = 5;

@@ -205,9 +205,119 @@ fn duplicates_and_evaluation_problems_go_and_prompts_are_split() {
     }
     // The same again gives the same files.
     let first = fs::read(place.path("out.jsonl.gz")).unwrap();
-    place.iwsft(&args).succeeds();
+    let again = [&args[..], &["--force"]].concat();
+    place.iwsft(&again).succeeds();
     assert_eq!(fs::read(place.path("out.jsonl.gz")).unwrap(), first);
-    assert_eq!(place.read("out.jsonl.gz.card.md"), card);
+    let command = |card: &str| card.replace(" --force", "");
+    assert_eq!(command(&place.read("out.jsonl.gz.card.md")), card);
+}
+
+#[test]
+fn what_is_there_already_is_replaced_with_force_only() {
+    let place = Workplace::new();
+    place.write("graded.jsonl", &graded(&[1, 2, 3, 4, 2, 1]));
+    let args = [
+        "curate",
+        "graded.jsonl",
+        "--split",
+        "0.5",
+        "--out",
+        "out.jsonl",
+    ];
+    for there in ["out.jsonl", "out.validation.jsonl", "out.jsonl.card.md"] {
+        place.write(there, "precious");
+        place.iwsft(&args).fails(2, &[there, "--force"]);
+        assert_eq!(place.read(there), "precious");
+        place
+            .iwsft(&[&args[..], &["--dry-run"]].concat())
+            .succeeds();
+        fs::remove_file(place.path(there)).unwrap();
+    }
+    place.iwsft(&args).succeeds();
+    place.iwsft(&args).fails(2, &["out.jsonl", "--force"]);
+    place.iwsft(&[&args[..], &["--force"]].concat()).succeeds();
+}
+
+#[test]
+fn spellings_of_a_text_are_one_text_to_every_rule_and_are_written_as_they_were() {
+    let place = Workplace::new();
+    let row = |prompt: &str, completion: &str, reward: u8| json!({"prompt": prompt, "completion": completion, "reward": reward});
+    // Composed, decomposed, and with a space of no width.
+    let [prompt, decomposed, seamed] = [
+        "O\u{f9} va le train de No\u{eb}l ?",
+        "Ou\u{300} va le train de Noe\u{308}l ?",
+        "O\u{f9} va le  train de No\u{200B}\u{eb}l\u{A0}?",
+    ];
+    let other = "Wie lautet die L\u{f6}sung?";
+    let list = [
+        row(prompt, "\u{c0} P\u{e2}ques, \u{e9}videmment.", 1),
+        row(decomposed, "A\u{300} Pa\u{302}ques, e\u{301}videmment.", 0),
+        row(seamed, "Je ne sais pas.", 0),
+        row(other, "\u{FF11}\u{FF12}", 1),
+    ];
+    let text: String = list.iter().map(|row| format!("{row}\n")).collect();
+    place.write("graded.jsonl", &text);
+    let evaluation = json!({"problem": "Wie lautet die LO\u{308}SUNG?"});
+    place.write("evaluation.jsonl", &format!("{evaluation}\n"));
+    let kept = |more: &[&str]| {
+        let args = ["curate", "graded.jsonl", "--out", "out.jsonl", "--force"];
+        place.iwsft(&[&args[..], more].concat()).succeeds();
+        rows(&place.path("out.jsonl"))
+    };
+    let expected = |numbers: &[usize]| -> Vec<_> {
+        let rows = numbers
+            .iter()
+            .map(|&row| list[row].as_object().unwrap().clone());
+        rows.collect()
+    };
+    assert_eq!(kept(&["--dedup", "exact"]), expected(&[0, 2, 3]));
+    assert_eq!(kept(&["--dedup", "near"]), expected(&[0, 2, 3]));
+    let found = kept(&["--decontaminate", "evaluation.jsonl"]);
+    assert_eq!(found, expected(&[0, 1, 2]));
+    assert_eq!(kept(&["--best-of-k", "1"]), expected(&[0, 3]));
+    assert_eq!(kept(&["--pass-rate", "0.3..0.4"]), expected(&[0, 1, 2]));
+}
+
+#[test]
+fn every_question_of_a_conversation_is_searched_for_problems_of_an_evaluation() {
+    let place = Workplace::new();
+    let problem = "Tom reads 12 pages on each of 7 days and then 30 pages more; how many in all?";
+    let message = |role: &str, content: &str| json!({"role": role, "content": content});
+    let chat = |question: &str| {
+        json!([
+            message("user", "Hello"),
+            message("assistant", "Hi."),
+            message("user", question),
+            message("assistant", "114")
+        ])
+    };
+    let turns = chat(problem);
+    let list = [
+        json!({"messages": turns}),
+        json!({"prompt": [turns[0], turns[1], turns[2]], "completion": [turns[3]]}),
+        json!({"prompt": [turns[0]], "completion": [turns[1], turns[2], turns[3]]}),
+        json!({"messages": chat("Tom reads 12 pages on each of 7 days.")}),
+    ];
+    let text: String = list.iter().map(|row| format!("{row}\n")).collect();
+    place.write("chat.jsonl", &text);
+    place.write(
+        "test.jsonl",
+        &format!(
+            "{}\n",
+            json!({"conversations": [{"from": "human", "value": problem}]})
+        ),
+    );
+    let args = [
+        "curate",
+        "chat.jsonl",
+        "--decontaminate",
+        "test.jsonl",
+        "--out",
+        "out.jsonl",
+    ];
+    place.iwsft(&args).succeeds();
+    let kept = rows(&place.path("out.jsonl"));
+    assert_eq!(kept, [list[3].as_object().unwrap().clone()]);
 }
 
 #[test]
@@ -215,7 +325,8 @@ fn tokens_are_those_of_the_model_or_else_those_of_the_row() {
     let place = Workplace::new();
     place.write("graded.jsonl", &graded(&[1]));
     let kept = |more: &[&str]| {
-        let args = [&["curate", "graded.jsonl", "--out", "out.jsonl"][..], more].concat();
+        let args = ["curate", "graded.jsonl", "--out", "out.jsonl", "--force"];
+        let args = [&args[..], more].concat();
         place.iwsft(&args).succeeds();
         rows(&place.path("out.jsonl")).len()
     };
@@ -369,6 +480,17 @@ fn mistakes_are_refused_with_the_remedy_and_leave_nothing_behind() {
         let args = [&["curate"], *args, &["--out", "out.jsonl"]].concat();
         place.iwsft(&args).fails(2, parts);
     }
+    place.write("evaluation.jsonl", "{\"problem\": \"1 + 1\"}\n");
+    let args = [
+        "curate",
+        "graded.jsonl",
+        "--decontaminate",
+        "evaluation.jsonl",
+        "--force",
+    ];
+    let args = [&args[..], &["--out", "evaluation.jsonl"]].concat();
+    place.iwsft(&args).fails(2, &["evaluation.jsonl: is read"]);
+    fs::remove_file(place.path("evaluation.jsonl")).unwrap();
     for (out, part) in [
         ("graded.jsonl", "another --out"),
         ("out.json", ".parquet"),

@@ -42,6 +42,8 @@ mod near_duplicates;
 mod pass_rate;
 mod percentiles;
 mod reward_range;
+mod shingles;
+mod spelling;
 mod split;
 mod words;
 

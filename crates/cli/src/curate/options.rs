@@ -46,7 +46,7 @@ pub(crate) struct Options {
     /// evaluation files.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    decontaminate: Vec<PathBuf>,
+    pub(crate) decontaminate: Vec<PathBuf>,
     /// Words of a run [default: 13].
     #[arg(long, value_name = "N")]
     ngram: Option<usize>,
@@ -121,7 +121,7 @@ pub(crate) struct Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Dedup {
-    /// The same text, white space aside.
+    /// The same text, white space and Unicode's forms aside.
     Exact,
     /// Nearly the same words in the same order.
     Near,

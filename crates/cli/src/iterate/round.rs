@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::recipe::{From, IterateRecipe, Reference, Rows};
 use crate::progress::{Progress, duration};
 use crate::recipe::{DataSection, EndToken, Files, ModelSection, Recipe, ReferenceSection};
-use crate::steps::{Halt, Steps, anew};
+use crate::steps::{Halt, Steps, anew, replaced};
 
 /// What came of a round. Round 0 is the start, which is only evaluated.
 #[derive(Debug, Default, Serialize)]
@@ -173,12 +173,14 @@ impl Rounds<'_> {
         let rules = folder.join("curate.toml");
         let text = toml::to_string(&self.recipe.curate).context("cannot write the rules")?;
         write_atomically(&rules, text.as_bytes()).with_context(|| rules.display().to_string())?;
-        let arguments = [
+        let out = folder.join("kept.jsonl");
+        let mut arguments = vec![
             "curate".to_owned(),
             folder.join("graded.jsonl").display().to_string(),
             format!("--rules={}", rules.display()),
-            format!("--out={}", folder.join("kept.jsonl").display()),
+            format!("--out={}", out.display()),
         ];
+        arguments.extend(replaced(&out).iter().map(|&option| option.to_owned()));
         self.step(folder, "curate", &arguments, |result| {
             format!("{} rows", result["train"]["rows"])
         })

@@ -4,8 +4,8 @@ use crate::curation::candidate::marked;
 use crate::curation::{Candidates, CurationError, Kept, Rule};
 
 /// Keeps the best rows of each prompt: by score, then by reward; of equals the
-/// one with the shorter completion, and then the one that comes first. A row
-/// that has neither score nor reward is an error.
+/// one with the shorter completion, in characters, and then the one that comes
+/// first. A row that has neither score nor reward is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BestOfK {
     /// Rows to keep of each prompt.
@@ -30,13 +30,16 @@ impl Rule for BestOfK {
                 });
             }
         }
+        let lengths: Vec<usize> = kept
+            .iter()
+            .map(|&index| rows.row(index).completion.chars().count())
+            .collect();
         let mut best = vec![false; kept.len()];
         for mut positions in rows.by_prompt(kept) {
             // A stable sort: of equals the first stays first.
             positions.sort_by(|&a, &b| {
-                let (a, b) = (rows.row(kept[a]), rows.row(kept[b]));
-                b.by_quality(a)
-                    .then_with(|| a.completion.len().cmp(&b.completion.len()))
+                let better = rows.row(kept[b]).by_quality(rows.row(kept[a]));
+                better.then(lengths[a].cmp(&lengths[b]))
             });
             for position in positions.into_iter().take(self.at_most) {
                 best[position] = true;
@@ -76,6 +79,16 @@ mod tests {
         assert_eq!(left(1), [2, 3]);
         assert_eq!(left(2), [1, 2, 3, 4]);
         assert_eq!(left(3), all);
+    }
+
+    #[test]
+    fn the_shorter_completion_has_fewer_characters_not_bytes() {
+        let rows = rows(&[
+            ("p", "four", 1.0, None),
+            ("p", "\u{56db}\u{4e2a}\u{5b57}", 1.0, None),
+        ]);
+        let left = BestOfK { at_most: 1 }.apply(&rows, &[0, 1]).unwrap();
+        assert_eq!(left.rows, [1]);
     }
 
     #[test]

@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde_json::Value;
 
+use crate::curation::spelling::spelling;
 use crate::row::{Content, Location, Message, Row, Text};
 
 /// What is known of a row that may be kept.
@@ -17,6 +19,9 @@ pub struct Candidate {
     /// What the policy was given: of a conversation, everything before the
     /// assistant's first message. Empty for a row that is one text.
     pub prompt: String,
+    /// Of a conversation, what users wrote, each message by itself: those of the
+    /// prompt, where it has other messages too, and those behind the first answer.
+    pub questions: Vec<String>,
     /// What it answered: of a conversation, the rest of it.
     pub completion: String,
     /// How well it did.
@@ -35,6 +40,7 @@ impl Default for Candidate {
                 line: 0,
             },
             prompt: String::new(),
+            questions: Vec::new(),
             completion: String::new(),
             reward: None,
             score: None,
@@ -47,35 +53,47 @@ impl Candidate {
     /// What curation goes by in a row.
     pub fn of(row: &Row) -> Self {
         let (prompt, completion) = match &row.content {
-            Content::Text(text) => (String::new(), text.clone()),
-            Content::PromptCompletion { prompt, completion } => (plain(prompt), plain(completion)),
+            Content::Text(text) => (Said::default(), Said::plain(text)),
+            Content::PromptCompletion { prompt, completion } => {
+                (Said::of(prompt), Said::of(completion))
+            }
             Content::Messages(messages) => {
                 let first = messages
                     .iter()
                     .position(|message| message.value["role"] == "assistant")
                     .unwrap_or(messages.len());
                 let (prompt, completion) = messages.split_at(first);
-                (spoken(prompt), spoken(completion))
+                (Said::by(prompt), Said::by(completion))
             }
         };
+        let mut questions = prompt.questions;
+        questions.retain(|question| *question != prompt.text);
+        questions.extend(completion.questions);
         Self {
             at: row.at.clone(),
-            prompt,
-            completion,
+            prompt: prompt.text,
+            questions,
+            completion: completion.text,
             reward: row.reward,
             score: row.score,
             tokens: None,
         }
     }
 
-    /// The text by which rows belong together: the prompt, or where there is
-    /// none the completion, as every text is its own.
-    pub fn prompt_key(&self) -> &str {
+    /// What was asked: the prompt, or where there is none the completion, as
+    /// every text is its own.
+    pub(crate) fn asked(&self) -> &str {
         if self.prompt.is_empty() {
             &self.completion
         } else {
             &self.prompt
         }
+    }
+
+    /// The text by which rows belong together: what was asked, the same for all
+    /// of its spellings.
+    pub fn prompt_key(&self) -> String {
+        spelling(self.asked())
     }
 
     /// Orders by score, then by reward; what is not known comes before what is.
@@ -87,30 +105,65 @@ impl Candidate {
     }
 }
 
-fn plain(text: &Text) -> String {
-    match text {
-        Text::Plain(text) => text.clone(),
-        Text::Messages(messages) => spoken(messages),
+/// What one side of a row says.
+#[derive(Default)]
+struct Said {
+    /// All of it.
+    text: String,
+    /// The user's messages.
+    questions: Vec<String>,
+}
+
+impl Said {
+    fn of(text: &Text) -> Self {
+        match text {
+            Text::Plain(text) => Self::plain(text),
+            Text::Messages(messages) => Self::by(messages),
+        }
+    }
+
+    fn plain(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            questions: Vec::new(),
+        }
+    }
+
+    fn by(messages: &[Message]) -> Self {
+        let mut texts = Vec::new();
+        let mut questions = Vec::new();
+        for message in messages {
+            let said = spoken(&message.value);
+            if message.value["role"] == "user" && !said.is_empty() {
+                questions.push(said.join("\n\n"));
+            }
+            texts.extend(said);
+        }
+        Self {
+            text: texts.join("\n\n"),
+            questions,
+        }
     }
 }
 
-/// The texts of messages, and their calls of tools as JSON.
-fn spoken(messages: &[Message]) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    for message in messages {
-        match &message.value["content"] {
-            Value::String(text) => texts.push(text.clone()),
-            Value::Array(parts) => {
-                let parts = parts.iter().filter_map(|part| part["text"].as_str());
-                texts.extend(parts.map(str::to_owned));
-            }
-            _ => {}
+/// The texts of a message: its reasoning where it has any, its content, and its
+/// calls of tools as JSON.
+fn spoken(message: &Value) -> Vec<String> {
+    let reasoning = ["reasoning_content", "reasoning", "thinking"];
+    let reasoning = reasoning.iter().find_map(|key| message[*key].as_str());
+    let mut texts: Vec<String> = reasoning.map(str::to_owned).into_iter().collect();
+    match &message["content"] {
+        Value::String(text) => texts.push(text.clone()),
+        Value::Array(parts) => {
+            let parts = parts.iter().filter_map(|part| part["text"].as_str());
+            texts.extend(parts.map(str::to_owned));
         }
-        if let calls @ Value::Array(_) = &message.value["tool_calls"] {
-            texts.push(calls.to_string());
-        }
+        _ => {}
     }
-    texts.join("\n\n")
+    if let calls @ Value::Array(_) = &message["tool_calls"] {
+        texts.push(calls.to_string());
+    }
+    texts
 }
 
 /// Rows in the order of their files, and which of them share a prompt.
@@ -123,14 +176,19 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// Rows share a prompt if their prompts are the same text.
+    /// Rows share a prompt if their prompts are the same text: white space,
+    /// Unicode's forms and characters that nobody sees make no difference.
     pub fn new(rows: Vec<Candidate>) -> Self {
+        let keys: Vec<blake3::Hash> = rows
+            .par_iter()
+            .map(|row| blake3::hash(row.prompt_key().as_bytes()))
+            .collect();
         let mut numbers = HashMap::new();
-        let prompts = rows
-            .iter()
-            .map(|row| {
+        let prompts = keys
+            .into_iter()
+            .map(|key| {
                 let next = numbers.len();
-                *numbers.entry(row.prompt_key()).or_insert(next)
+                *numbers.entry(key).or_insert(next)
             })
             .collect();
         let prompt_count = numbers.len();
@@ -248,6 +306,55 @@ mod tests {
         }));
         let rows = Candidates::new(vec![text, messages]);
         assert_eq!(rows.prompt_count(), 1);
+    }
+
+    #[test]
+    fn what_users_asked_later_is_kept_beside_the_prompt() {
+        let one = candidate(json!({"messages": [
+            {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"},
+            {"role": "user", "content": [{"type": "text", "text": "2 + 2?"}]},
+            {"role": "assistant", "content": "4"},
+        ]}));
+        assert_eq!(
+            (one.prompt.as_str(), &one.questions[..]),
+            ("Hi", &["2 + 2?".to_owned()][..])
+        );
+        let list = candidate(json!({
+            "prompt": [{"role": "system", "content": "Be brief."},
+                       {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"},
+                       {"role": "user", "content": "2 + 2?"}],
+            "completion": [{"role": "assistant", "content": "4"}, {"role": "user", "content": "Why?"}],
+        }));
+        assert_eq!(list.questions, ["Hi", "2 + 2?", "Why?"]);
+    }
+
+    #[test]
+    fn answers_that_differ_in_reasoning_alone_are_not_the_same() {
+        let row = |reasoning: &str| {
+            candidate(json!({"messages": [
+                {"role": "user", "content": "2 + 2?"},
+                {"role": "assistant", "reasoning_content": reasoning, "content": "4"},
+            ]}))
+        };
+        assert_ne!(
+            row("Two and two.").completion,
+            row("Four fingers.").completion
+        );
+    }
+
+    #[test]
+    fn spellings_of_a_prompt_are_one_prompt() {
+        let prompts = [
+            "caf\u{e9}  ?",
+            "cafe\u{301} ?\n",
+            "\u{FEFF}caf\u{e9}\u{A0}?",
+            "CAF\u{c9} ?",
+            "cafe ?",
+        ];
+        let rows = prompts.map(|prompt| candidate(json!({"prompt": prompt, "completion": "a"})));
+        let rows = Candidates::new(rows.to_vec());
+        let numbers: Vec<usize> = (0..5).map(|row| rows.prompt(row)).collect();
+        assert_eq!(numbers, [0, 0, 0, 1, 2]);
     }
 
     #[test]

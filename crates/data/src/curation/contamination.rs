@@ -10,21 +10,25 @@ use crate::curation::{Candidates, CurationError, Kept, Rule};
 use crate::row::Location;
 
 /// Columns in which evaluation files have their problems, in small letters.
-pub const PROBLEM_COLUMNS: [&str; 8] = [
+pub const PROBLEM_COLUMNS: [&str; 11] = [
     "problem",
     "question",
     "prompt",
     "instruction",
+    "input",
     "query",
     "body",
     "text",
     "messages",
+    "conversations",
+    "turns",
 ];
 
 /// Removes rows that share a run of words (an n-gram) with a problem of an
-/// evaluation. Words are letters and digits; small and capital letters are
-/// alike. A problem of fewer words than that only matches a text that has the
-/// same words from start to end.
+/// evaluation. Words are letters and digits; spellings of a word are alike, and
+/// so are small and capital letters. A problem of fewer words than that only
+/// matches a text that has the same words from start to end. Of a conversation,
+/// every message of the user is searched, the later ones too.
 #[derive(Debug, Clone)]
 pub struct Contamination {
     ngram: usize,
@@ -100,10 +104,13 @@ impl Rule for Contamination {
             .par_iter()
             .map(|&index| {
                 let row = rows.row(index);
-                let of_prompt = self.file_of(row.prompt_key());
-                let search = self.completions && !row.prompt.is_empty();
-                let of_completion = || search.then(|| self.file_of(&row.completion)).flatten();
-                of_prompt.or_else(of_completion)
+                let questions = row.questions.iter().map(String::as_str);
+                let answer =
+                    (self.completions && !row.prompt.is_empty()).then_some(&*row.completion);
+                std::iter::once(row.asked())
+                    .chain(questions)
+                    .chain(answer)
+                    .find_map(|text| self.file_of(text))
             })
             .collect();
         let mut details: Vec<(String, usize)> =
@@ -124,8 +131,9 @@ impl Rule for Contamination {
 
 /// The texts of an evaluation's problem: those of `columns`, or where none is
 /// named, of every column that is called as problems usually are (see
-/// [`PROBLEM_COLUMNS`]; small and capital letters are alike). Of a conversation
-/// these are the user's messages.
+/// [`PROBLEM_COLUMNS`]; small and capital letters are alike). Of a conversation,
+/// in either of the usual forms, these are the user's messages; of a list of
+/// texts, each.
 ///
 /// # Errors
 /// If there is no text.
@@ -145,11 +153,7 @@ pub fn problem_texts(
     for (_, value) in object.iter().filter(|(name, _)| is_asked(name)) {
         match value {
             Value::String(text) => texts.push(text.clone()),
-            Value::Array(messages) => {
-                let asked = messages.iter().filter(|message| message["role"] == "user");
-                let asked = asked.filter_map(|message| message["content"].as_str());
-                texts.extend(asked.map(str::to_owned));
-            }
+            Value::Array(items) => texts.extend(items.iter().flat_map(asked)),
             _ => {}
         }
     }
@@ -167,6 +171,26 @@ pub fn problem_texts(
         });
     }
     Ok(texts)
+}
+
+/// The texts of an item of a list: of a text itself, of a message what the user
+/// says in it.
+fn asked(item: &Value) -> Vec<String> {
+    let is_user = |key: &str| item[key] == "user" || item[key] == "human";
+    let content = match item {
+        Value::String(_) => item,
+        _ if is_user("role") => &item["content"],
+        _ if is_user("from") => &item["value"],
+        _ => return Vec::new(),
+    };
+    match content {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(parts) => parts
+            .iter()
+            .filter_map(|part| part["text"].as_str().map(str::to_owned))
+            .collect(),
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -213,6 +237,40 @@ mod tests {
     }
 
     #[test]
+    fn every_question_of_a_conversation_is_searched() {
+        let row = |prompt: &str, question: &str| Candidate {
+            prompt: prompt.to_owned(),
+            questions: vec![question.to_owned()],
+            completion: "a".to_owned(),
+            ..Candidate::default()
+        };
+        let rows = Candidates::new(vec![
+            row("Hi", PROBLEM),
+            row("Be brief.\n\nWhat is 2 + 2?", "What is 2 + 2?"),
+            row("Hi", "What is 2 + 3?"),
+        ]);
+        let left = rule(false).apply(&rows, &[0, 1, 2]).unwrap();
+        assert_eq!(left.rows, [2]);
+        let details = [("a.jsonl".to_owned(), 1), ("b.jsonl".to_owned(), 1)];
+        assert_eq!(left.details, details);
+    }
+
+    #[test]
+    fn a_problem_is_found_in_every_spelling() {
+        let problem = "O\u{f9} est-il apr\u{e8}s trois heures, et o\u{f9} sera-t-il arriv\u{e9} exactement ce soir?";
+        let decomposed = problem
+            .replace('\u{e9}', "e\u{301}")
+            .replace('\u{e8}', "e\u{300}");
+        let decomposed = decomposed.replace('\u{f9}', "u\u{300}");
+        for (of_rule, of_row) in [(problem, &*decomposed), (&decomposed, problem)] {
+            let mut rule = Contamination::new(13, false);
+            rule.add("a.jsonl", [of_rule]);
+            let rows = rows(&[(&of_row.to_uppercase(), ""), (of_row, "")]);
+            assert!(rule.apply(&rows, &[0, 1]).unwrap().rows.is_empty());
+        }
+    }
+
+    #[test]
     fn shorter_runs_find_more() {
         let rows = rows(&[("Ann has 3 apples and buys 4 pears.", "")]);
         let mut rule = Contamination::new(5, false);
@@ -226,6 +284,18 @@ mod tests {
         let object = |value: Value| value.as_object().unwrap().clone();
         let row = object(json!({"Body": "a", "Question": "b", "answer": "c", "id": 1}));
         assert_eq!(problem_texts(&at, &row, &[]).unwrap(), ["a", "b"]);
+        for row in [
+            json!({"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": [{"type": "text", "text": "a"}]}]}),
+            json!({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}),
+            json!({"turns": ["a"]}),
+            json!({"instruction": "a", "input": ""}),
+        ] {
+            assert_eq!(
+                problem_texts(&at, &object(row.clone()), &[]).unwrap(),
+                ["a"],
+                "{row}"
+            );
+        }
         let named = ["answer".to_owned()];
         assert_eq!(problem_texts(&at, &row, &named).unwrap(), ["c"]);
         let chat = json!({"messages": [

@@ -32,7 +32,7 @@ impl Rule for BalanceDifficulty {
             if let Some(&first) = positions.first() {
                 let bin = (rates[prompt] * self.bins as f64) as usize;
                 let key = rows.row(kept[first]).prompt_key();
-                let order = draw(self.name(), self.seed, &[key]);
+                let order = draw(self.name(), self.seed, &[&key]);
                 bins[bin.min(self.bins - 1)].push((order, prompt));
             }
         }

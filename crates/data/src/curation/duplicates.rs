@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
+use crate::curation::spelling::spelling;
 use crate::curation::{Candidates, CurationError, Kept, Rule};
 
-/// Of rows with the same prompt and completion, white space aside, keeps the
-/// best by score, then by reward; of equals the first.
+/// Of rows with the same prompt and completion, white space and Unicode's forms
+/// aside, keeps the best by score, then by reward; of equals the first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Duplicates;
 
@@ -27,28 +28,25 @@ impl Rule for Duplicates {
                 let row = rows.row(index);
                 let mut hasher = blake3::Hasher::new();
                 for text in [&row.prompt, &row.completion] {
-                    for word in text.split_whitespace() {
-                        hasher.update(word.as_bytes()).update(b" ");
-                    }
-                    hasher.update(b"\n");
+                    hasher.update(spelling(text).as_bytes()).update(b"\n");
                 }
                 hasher.finalize()
             })
             .collect();
-        let mut clusters: HashMap<blake3::Hash, usize> = HashMap::new();
+        let mut groups: HashMap<blake3::Hash, usize> = HashMap::new();
         let numbers: Vec<usize> = hashes
             .into_iter()
             .map(|hash| {
-                let next = clusters.len();
-                *clusters.entry(hash).or_insert(next)
+                let next = groups.len();
+                *groups.entry(hash).or_insert(next)
             })
             .collect();
-        Ok(best_of_each(rows, kept, &numbers, clusters.len()).into())
+        Ok(best_of_each(rows, kept, &numbers, groups.len()).into())
     }
 }
 
-/// The best row of each cluster, in order. `numbers` (`[kept]`) has each row's
-/// cluster, below `count`.
+/// The best row of each group, in order. `numbers` (`[kept]`) has each row's
+/// group, below `count`.
 pub(super) fn best_of_each(
     rows: &Candidates,
     kept: &[usize],
@@ -74,6 +72,7 @@ pub(super) fn best_of_each(
 mod tests {
     use super::*;
     use crate::curation::Candidate;
+    use crate::curation::tests::answers;
 
     #[test]
     fn the_best_of_equal_rows_stays_and_prompts_tell_rows_apart() {
@@ -94,5 +93,12 @@ mod tests {
         let left = Duplicates.apply(&rows, &[0, 1, 2, 3, 4, 5]).unwrap();
         assert_eq!(left.rows, [1, 3, 4, 5]);
         assert_eq!(Duplicates.apply(&rows, &left.rows).unwrap(), left);
+    }
+
+    #[test]
+    fn normal_forms_of_a_text_are_the_same_and_powers_are_not_digits() {
+        let rows = answers(&["l'\u{e9}t\u{e9}", "l'e\u{301}te\u{301}", "2\u{B2}", "22"]);
+        let left = Duplicates.apply(&rows, &[0, 1, 2, 3]).unwrap();
+        assert_eq!(left.rows, [0, 2, 3]);
     }
 }

@@ -1,5 +1,7 @@
 //! Text as words, and runs of words as numbers.
 
+use crate::curation::spelling::caseless;
+
 /// What counts as a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Words {
@@ -10,18 +12,16 @@ pub(super) enum Words {
 }
 
 impl Words {
-    /// A hash of each word, in order, small and capital letters alike. In
-    /// scripts without spaces every character is a word.
+    /// A hash of each word, in order, whatever the spelling, small and capital
+    /// letters alike. In scripts without spaces every character is a word.
     pub(super) fn of(self, text: &str) -> Vec<u64> {
         let mut words = Vec::new();
         let mut current = None;
-        for sign in text.chars() {
+        for sign in caseless(text).chars() {
             let alone = is_word_alone(sign);
             if sign.is_alphanumeric() && !alone {
                 let word = current.get_or_insert(OFFSET);
-                for sign in sign.to_lowercase() {
-                    *word = add(*word, sign);
-                }
+                *word = add(*word, sign);
                 continue;
             }
             words.extend(current.take());
@@ -75,6 +75,18 @@ mod tests {
         assert_ne!(signed("2 + 2"), signed("2 - 2"));
         assert_eq!(plain("漢字 kana"), plain("漢 字 Kana"));
         assert!(plain(" .,").is_empty());
+    }
+
+    #[test]
+    fn spellings_of_a_word_are_one_word() {
+        let plain = |text| Words::Alphanumeric.of(text);
+        assert_eq!(
+            plain("caf\u{e9} o\u{FB03}ce"),
+            plain("CAFE\u{301} OFF\u{200B}ICE")
+        );
+        assert_eq!(plain("caf\u{e9}").len(), 1);
+        assert_ne!(plain("caf\u{e9}"), plain("cafe"));
+        assert_ne!(plain("2\u{B2}"), plain("22"));
     }
 
     #[test]
