@@ -12,15 +12,16 @@ use crate::language::ModelFolder;
 impl ModelFolder {
     /// A request's tokens, as the model gets them.
     fn tokens(&self, request: &Request) -> anyhow::Result<TokenRequest> {
-        let mut prompt = match &request.prompt {
-            Prompt::Text(text) => self.encode_prompt(text)?,
-            Prompt::Messages(messages) => self.encode_chat_prompt(messages, None)?,
+        let prompt = match &request.prompt {
+            Prompt::Text(text) => self.plain_prompt(text)?,
+            Prompt::Messages(messages) => self.chat_prompt(messages, None)?,
         };
-        if !request.prefix.is_empty() {
-            prompt.extend(self.tokenizer.encode(&request.prefix, false)?);
-        }
+        let prefix = match request.prefix.as_str() {
+            "" => Vec::new(),
+            prefix => prompt.followed_by(prefix)?.tokens,
+        };
         Ok(TokenRequest {
-            prompt: prompt.into(),
+            prompt: [prompt.tokens(), &prefix].concat().into(),
             draw: request.draw,
         })
     }

@@ -50,6 +50,8 @@ struct Inspected {
     step_weight: Vec<f32>,
     length: usize,
     loss_tokens: usize,
+    /// Whether a token straddles the border of prompt and answer.
+    straddles: bool,
     /// Tokens that are kept, where the row is too long.
     cut_at: Option<usize>,
     reward: Option<f32>,
@@ -114,6 +116,7 @@ impl Setting {
         let Encoded {
             tokens,
             step_weight,
+            straddles,
         } = encoded;
         let spelling = tokens
             .iter()
@@ -124,6 +127,7 @@ impl Setting {
             spelling,
             length: tokens.len(),
             loss_tokens: step_weight.iter().filter(|&&weight| weight > 0.0).count(),
+            straddles,
             cut_at: (tokens.len() > self.max_length).then_some(self.max_length),
             tokens,
             step_weight,
@@ -178,6 +182,9 @@ fn print(folder: &ModelFolder, row: &Inspected) -> anyhow::Result<()> {
         optional(row.reward),
         optional(row.score),
     )?;
+    if row.straddles {
+        write!(out, ", a token straddles the border of prompt and answer")?;
+    }
     match row.cut_at {
         Some(kept) => writeln!(out, ", cut behind token {kept}")?,
         None => writeln!(out)?,

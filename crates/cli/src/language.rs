@@ -9,14 +9,15 @@ use iwsft_engine::{Policy, Precision, Tensor};
 use iwsft_lm::mask::{self, Masked};
 use iwsft_lm::weights::{self, WeightType};
 use iwsft_lm::{
-    ChatTemplate, LanguageModel, LmError, MemoryPlan, ModelConfig, RenderOptions, TokenBatch,
-    Tokenizer,
+    ChatTemplate, LanguageModel, LmError, MemoryPlan, ModelConfig, Prompt, RenderOptions,
+    TokenBatch, Tokenizer, turn_end,
 };
 use iwsft_objective::{Objective, Quality};
 use iwsft_train::{PolicyFiles, ReferenceKey, SourceError, Trajectories};
 use serde_json::Value;
 
 use crate::mistake::Mistake;
+use crate::progress::say;
 use crate::recipe::{DataSection, EndToken, Files, ModelSection};
 
 /// A model folder's configuration, tokenizer and chat template.
@@ -25,12 +26,23 @@ pub(crate) struct ModelFolder {
     pub(crate) config: ModelConfig,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) template: Option<ChatTemplate>,
+    /// The token with which the template ends turns, where the model's files do not
+    /// name it as an end token; here it is one of the tokenizer's.
+    pub(crate) turn_end: Option<u32>,
     /// What the template gets besides messages and tools.
     render: RenderOptions,
 }
 
 impl ModelFolder {
     pub(crate) fn open(path: &Path, chat_template: Option<&Path>) -> anyhow::Result<Self> {
+        Self::open_with(path, chat_template, RenderOptions::default())
+    }
+
+    fn open_with(
+        path: &Path,
+        chat_template: Option<&Path>,
+        render: RenderOptions,
+    ) -> anyhow::Result<Self> {
         if !path.is_dir() {
             return Err(Mistake::new(format!(
                 "{}: no such model folder; expected config.json, tokenizer.json and model.safetensors in it",
@@ -39,7 +51,7 @@ impl ModelFolder {
             .into());
         }
         let config = ModelConfig::from_folder(path)?;
-        let tokenizer = Tokenizer::from_folder(path)?;
+        let mut tokenizer = Tokenizer::from_folder(path)?;
         tokenizer.check_vocab_size(config.vocab_size)?;
         let template = match chat_template {
             None => tokenizer.chat_template(false)?,
@@ -54,21 +66,41 @@ impl ModelFolder {
                 )?)
             }
         };
-        let render = RenderOptions::default();
+        let turn_end = match &template {
+            Some(template) => turn_end(&tokenizer, template, &render)?,
+            None => None,
+        };
+        if let Some(token) = turn_end {
+            tokenizer.add_end_token(token);
+        }
         Ok(Self {
             path: path.to_owned(),
             config,
             tokenizer,
             template,
+            turn_end,
             render,
         })
     }
 
     pub(crate) fn of_recipe(section: &ModelSection) -> anyhow::Result<Self> {
-        let mut folder = Self::open(&section.path, section.chat_template.as_deref())?;
-        folder.render.variables = section.chat_variables.clone();
-        folder.render.today = section.today.clone();
-        Ok(folder)
+        let render = RenderOptions {
+            variables: section.chat_variables.clone(),
+            today: section.today.clone(),
+            ..RenderOptions::default()
+        };
+        Self::open_with(&section.path, section.chat_template.as_deref(), render)
+    }
+
+    /// Says where completions end that the model's own files let go on.
+    pub(crate) fn say_turn_end(&self) {
+        if let Some(token) = self.turn_end {
+            let text = self.tokenizer.spelling(token).unwrap_or_default();
+            say(&format!(
+                "the chat template ends turns with {text} ({token}), which is none of the model's end \
+                 tokens: completions end there too, and a trained model's generation_config.json names it"
+            ));
+        }
     }
 
     /// The network and the folder's weights.
@@ -104,35 +136,34 @@ impl ModelFolder {
             Ok(Masked {
                 tokens,
                 step_weight,
+                straddles,
             }) => Ok(Encoded {
                 tokens,
                 step_weight,
+                straddles,
             }),
-            Err(LmError::MaskEmpty { .. }) => Ok(Encoded {
-                tokens: Vec::new(),
-                step_weight: Vec::new(),
-            }),
+            Err(LmError::MaskEmpty { .. }) => Ok(Encoded::default()),
             Err(error) => Err(error),
         }
     }
 
-    /// Tokens of a plain prompt, as at inference.
-    pub(crate) fn encode_prompt(&self, prompt: &str) -> Result<Vec<u32>, LmError> {
-        mask::encode_prompt(&self.tokenizer, prompt)
+    /// A plain prompt, as at inference.
+    pub(crate) fn plain_prompt(&self, prompt: &str) -> Result<Prompt<'_>, LmError> {
+        Prompt::plain(&self.tokenizer, prompt)
     }
 
-    /// Tokens of a conversation up to where the assistant begins to answer.
-    pub(crate) fn encode_chat_prompt(
+    /// A conversation up to where the assistant begins to answer.
+    pub(crate) fn chat_prompt(
         &self,
         messages: &[Value],
         tools: Option<&Value>,
-    ) -> Result<Vec<u32>, LmError> {
+    ) -> Result<Prompt<'_>, LmError> {
         let options = RenderOptions {
             tools: tools.cloned(),
             ..self.render.clone()
         };
         let text = self.template()?.render(messages, true, &options)?;
-        self.tokenizer.encode(&text, false)
+        Prompt::rendered(&self.tokenizer, text)
     }
 
     /// A row with the tokens that a model drew: the prompt as it had it, then those.
@@ -148,10 +179,10 @@ impl ModelFolder {
             });
         }
         let prompt = match prompt {
-            Text::Plain(prompt) => self.encode_prompt(prompt)?,
+            Text::Plain(prompt) => self.plain_prompt(prompt)?,
             Text::Messages(messages) => {
                 let messages: Vec<_> = messages.iter().map(|each| each.value.clone()).collect();
-                self.encode_chat_prompt(&messages, row.tools.as_ref())?
+                self.chat_prompt(&messages, row.tools.as_ref())?
             }
         };
         let (text, weight) = match completion {
@@ -164,7 +195,8 @@ impl ModelFolder {
         let text = text.ok_or_else(|| LmError::DrawnTokens {
             reason: "go with one message of plain text, which the completion is not".into(),
         })?;
-        mask::encode_drawn(&self.tokenizer, prompt, drawn, text, weight.unwrap_or(1.0))
+        let (prompt, weight) = (prompt.into_tokens(), weight.unwrap_or(1.0));
+        mask::encode_drawn(&self.tokenizer, prompt, drawn, text, weight)
     }
 
     fn template(&self) -> Result<&ChatTemplate, LmError> {
@@ -379,6 +411,26 @@ pub(crate) struct HuggingFaceFiles {
     pub(crate) base: PathBuf,
     pub(crate) layout: iwsft_engine::Layout,
     pub(crate) weight_type: WeightType,
+    /// The model's end tokens, and among them the one that the base does not name.
+    pub(crate) end_tokens: Vec<u32>,
+    pub(crate) turn_end: Option<u32>,
+}
+
+impl HuggingFaceFiles {
+    /// Files of a model that was opened from `base`.
+    pub(crate) fn new(
+        base: &ModelFolder,
+        layout: iwsft_engine::Layout,
+        weight_type: WeightType,
+    ) -> Self {
+        Self {
+            base: base.path.clone(),
+            layout,
+            weight_type,
+            end_tokens: base.tokenizer.end_tokens().to_vec(),
+            turn_end: base.turn_end,
+        }
+    }
 }
 
 /// Largest weights file, as Hugging Face's tools split them.
@@ -398,6 +450,9 @@ impl PolicyFiles for HuggingFaceFiles {
             SHARD_BYTES,
         )?;
         weights::copy_model_files(&self.base, folder, self.weight_type)?;
+        if let Some(token) = self.turn_end {
+            weights::add_end_token(folder, token, &self.end_tokens)?;
+        }
         Ok(())
     }
 

@@ -29,7 +29,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let folder = ModelFolder::open(&args.model, None)?;
-    let tokens = folder.tokenizer.encode(&args.text, true)?;
+    let tokens = folder.tokenizer.encode_opening(&args.text)?;
     if tokens.is_empty() {
         return Err(Mistake::new("--text has no tokens; give some text").into());
     }

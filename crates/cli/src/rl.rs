@@ -110,11 +110,9 @@ fn train_in(
     };
     let (mut model, parameters) = model_folder.load(plan)?;
     say(&decisions(recipe, &objective, &model));
-    let files = HuggingFaceFiles {
-        base: model_folder.path.clone(),
-        layout: model.layout().clone(),
-        weight_type: recipe.model.save_as.into(),
-    };
+    model_folder.say_turn_end();
+    let (layout, weight_type) = (model.layout().clone(), recipe.model.save_as.into());
+    let files = HuggingFaceFiles::new(&model_folder, layout, weight_type);
     let mut settings = settings(recipe, &objective);
     settings.insert("prompts".to_owned(), rollouts.fingerprint());
     let weights = model_folder.model_hash(&parameters)?;

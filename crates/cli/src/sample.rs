@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use iwsft_lm::{Completion, MemoryPlan, Sampling, Tokenizer};
+use iwsft_lm::{Completion, MemoryPlan, Reading, Sampling};
 use serde_json::json;
 
 use crate::embedded::Embedded;
@@ -90,6 +90,9 @@ fn many(args: &Args, prompts: &Path, out: &Path) -> anyhow::Result<()> {
         return draw(args, &mut server, &name, &rows, &sampling, out);
     }
     let folder = args.folder()?;
+    if args.from.chat {
+        folder.say_turn_end();
+    }
     let sampling = args.sampling.sampling(1.0, Some(&folder.tokenizer))?;
     let rows = args.from.read(prompts)?;
     let (model, parameters) = folder.load(MemoryPlan::default())?;
@@ -150,20 +153,25 @@ fn one(args: &Args, text: &str) -> anyhow::Result<()> {
         );
     }
     let folder = args.folder()?;
+    if args.from.chat {
+        folder.say_turn_end();
+    }
     let sampling = args.sampling.sampling(0.0, Some(&folder.tokenizer))?;
     let (model, parameters) = folder.load(MemoryPlan::default())?;
     let mut model = Embedded::new(folder, &model, &parameters, args.sampling.room());
     drop(parameters);
     let request = model.check(&request).context("--prompt")?;
+    let tokenizer = model.folder.tokenizer.clone();
     let mut shown = Shown {
+        reading: Reading::behind(&tokenizer, &request.prompt)?,
+        read: 0,
         printed: 0,
         // What might become a stop text is not shown before it is clear.
         held: sampling.stop.iter().map(String::len).max().unwrap_or(0),
     };
-    let tokenizer = model.folder.tokenizer.clone();
     let completion = model.stream(request, &sampling, |tokens| match args.json {
         true => Ok(()),
-        false => shown.grow(&tokenizer, tokens),
+        false => shown.grow(tokens),
     })?;
     if args.json {
         return print_completion(text, completion);
@@ -185,24 +193,30 @@ fn print_completion(prompt: &str, completion: Completion) -> anyhow::Result<()> 
 }
 
 /// Prints text as it grows; a character may take several tokens.
-struct Shown {
+struct Shown<'a> {
+    reading: Reading<'a>,
+    /// Tokens that are read.
+    read: usize,
     /// Bytes that are printed.
     printed: usize,
     /// Bytes at the end that are held back.
     held: usize,
 }
 
-impl Shown {
-    fn grow(&mut self, tokenizer: &Tokenizer, tokens: &[u32]) -> anyhow::Result<()> {
-        let text = tokenizer.decode(tokens, false)?;
-        if !text.ends_with('\u{FFFD}') {
-            let end = text.floor_char_boundary(text.len().saturating_sub(self.held));
-            if let Some(new) = text.get(self.printed..end) {
-                let mut out = std::io::stdout().lock();
-                write!(out, "{new}")?;
-                out.flush()?;
-                self.printed = end;
-            }
+impl Shown<'_> {
+    /// Prints what is clear of a completion of so many tokens.
+    fn grow(&mut self, tokens: &[u32]) -> anyhow::Result<()> {
+        for token in tokens.iter().skip(self.read) {
+            self.reading.push(*token)?;
+            self.read += 1;
+        }
+        let text = self.reading.text();
+        let end = text.floor_char_boundary(text.len().saturating_sub(self.held));
+        if let Some(new) = text.get(self.printed..end) {
+            let mut out = std::io::stdout().lock();
+            write!(out, "{new}")?;
+            out.flush()?;
+            self.printed = end;
         }
         Ok(())
     }

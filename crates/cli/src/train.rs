@@ -139,6 +139,7 @@ fn train_in(
     let (mut model, parameters) = model_folder.load(plan)?;
     model.set_precision(recipe.train.precision);
     say(&decisions(recipe, &objective, &model));
+    model_folder.say_turn_end();
     let Data {
         train,
         mixture,
@@ -158,11 +159,8 @@ fn train_in(
         .is_some_and(|reference| reference.column);
     let train = TokenTrajectories::new(train, &objective, column)?;
     let validation = validation.map(TokenTrajectories::plain);
-    let files = HuggingFaceFiles {
-        base: model_folder.path.clone(),
-        layout: model.layout().clone(),
-        weight_type: recipe.model.save_as.into(),
-    };
+    let (layout, weight_type) = (model.layout().clone(), recipe.model.save_as.into());
+    let files = HuggingFaceFiles::new(&model_folder, layout, weight_type);
     let weights = model_folder.model_hash(&parameters)?;
     let settings = BTreeMap::from([("model.weights".to_owned(), weights)]);
     let job = Job {

@@ -148,6 +148,7 @@ fn admit(
     let Encoded {
         mut tokens,
         mut step_weight,
+        straddles,
     } = encoded;
     let at = row.at;
     if tokens.len() != step_weight.len() {
@@ -219,6 +220,9 @@ fn admit(
         }
     }
     report.keep(tokens.len(), steps);
+    if straddles {
+        report.straddle(&at);
+    }
     dataset.push(Trajectory {
         tokens,
         step_weight,

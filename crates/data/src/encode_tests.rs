@@ -34,6 +34,7 @@ fn letters(row: &Row) -> Result<Encoded, Infallible> {
             .chars()
             .map(|letter| f32::from(u8::from(letter.is_uppercase())))
             .collect(),
+        straddles: text.contains('|'),
     })
 }
 
@@ -72,6 +73,34 @@ fn trajectories_keep_the_order_of_the_rows_over_many_chunks() {
         assert_eq!(data.at(i).line, i as u64 + 1);
         assert_eq!(texts(&data)[i], format!("a{i}B"));
     }
+}
+
+#[test]
+fn kept_rows_with_a_token_across_the_border_are_counted_and_the_first_is_named() {
+    let list = rows(&["aB", "a|B", "a|", "ab|BBBBB", "c|D"]);
+    let rules = Rules {
+        empty_mask: EmptyMask::Skip,
+        max_length: Some(4),
+        too_long: TooLong::Drop,
+        ..Rules::default()
+    };
+    let (_, mut report) = build(list, &rules).unwrap();
+    assert_eq!((report.kept, report.straddling), (3, 2));
+    let said = report.to_string();
+    assert!(
+        said.contains("2 rows have a token that straddles the border"),
+        "{said}"
+    );
+    assert!(said.contains("(the first is rows.jsonl:2)"), "{said}");
+    let (_, one) = build(rows(&["a|B"]), &rules).unwrap();
+    assert!(
+        one.to_string().contains("1 row has a token that straddles"),
+        "{one}"
+    );
+    report.merge(&one);
+    assert_eq!((report.straddling, report.straddling_at.len()), (3, 3));
+    let (_, none) = build(rows(&["aB"]), &rules).unwrap();
+    assert!(!none.to_string().contains("straddles"), "{none}");
 }
 
 #[test]

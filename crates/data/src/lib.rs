@@ -65,7 +65,8 @@
 //!     |row| {
 //!         // One token a byte of the row, all with loss (but the first).
 //!         let tokens: Vec<u32> = format!("{:?}", row.content).bytes().map(u32::from).collect();
-//!         Ok::<_, Infallible>(Encoded { step_weight: vec![1.0; tokens.len()], tokens })
+//!         let step_weight = vec![1.0; tokens.len()];
+//!         Ok::<_, Infallible>(Encoded { tokens, step_weight, straddles: false })
 //!     },
 //!     &Rules::default(),
 //! )?;

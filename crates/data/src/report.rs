@@ -42,6 +42,11 @@ pub struct Report {
     /// The first rows without a token that carries loss, as `path:line`.
     #[serde(serialize_with = "as_text")]
     pub empty_mask_at: Vec<Location>,
+    /// Kept, with a token that straddles the border of prompt and answer.
+    pub straddling: usize,
+    /// The first of those, as `path:line`.
+    #[serde(serialize_with = "as_text")]
+    pub straddling_at: Vec<Location>,
 }
 
 fn as_text<S: serde::Serializer>(list: &[Location], serializer: S) -> Result<S::Ok, S::Error> {
@@ -68,6 +73,13 @@ impl Report {
         }
     }
 
+    pub(crate) fn straddle(&mut self, at: &Location) {
+        self.straddling += 1;
+        if self.straddling_at.len() < LISTED {
+            self.straddling_at.push(at.clone());
+        }
+    }
+
     /// Adds the counts of another file.
     pub fn merge(&mut self, other: &Report) {
         self.longest = self.longest.max(other.longest);
@@ -88,6 +100,9 @@ impl Report {
         self.loss_tokens += other.loss_tokens;
         self.empty_mask_at.extend_from_slice(&other.empty_mask_at);
         self.empty_mask_at.truncate(LISTED);
+        self.straddling += other.straddling;
+        self.straddling_at.extend_from_slice(&other.straddling_at);
+        self.straddling_at.truncate(LISTED);
     }
 
     /// The error for a file of which nothing is left.
@@ -153,6 +168,19 @@ impl fmt::Display for Report {
                 writeln!(f)?;
             }
             write!(f, "{name:label$}  {count:>number$}")?;
+        }
+        if let Some(first) = self.straddling_at.first() {
+            let rows = match self.straddling {
+                1 => "1 row has".to_owned(),
+                count => format!("{count} rows have"),
+            };
+            write!(
+                f,
+                "\n{rows} a token that straddles the border of prompt and answer (the first is \
+                 {first}): a plain prompt keeps the tokens that it has alone, and in a conversation \
+                 such a token carries no loss; often a space or line break ends the prompt that \
+                 should begin the answer"
+            )?;
         }
         if !self.empty_mask_at.is_empty() {
             write!(f, "\nno loss tokens:")?;

@@ -11,6 +11,9 @@ pub struct Encoded {
     /// One number a token: above 0 where predicting this token carries loss, 0
     /// for context. The first is taken as 0, for nothing predicts it.
     pub step_weight: Vec<f32>,
+    /// Whether a token straddles the border between what carries loss and what
+    /// stands before it, which a report counts.
+    pub straddles: bool,
 }
 
 /// One row as tokens.

@@ -162,7 +162,7 @@ impl<'a> Generation<'a> {
     /// If the model's logits are not finite or a completion cannot be decoded.
     pub fn step(&mut self) -> Result<bool, LmError> {
         self.copy_what_was_waited_for();
-        self.fill_slots();
+        self.fill_slots()?;
         self.gather();
         if self.rows.tokens.is_empty() {
             return Ok(false);
@@ -217,7 +217,7 @@ impl<'a> Generation<'a> {
     }
 
     /// Gives free slots the next requests.
-    fn fill_slots(&mut self) {
+    fn fill_slots(&mut self) -> Result<(), LmError> {
         while self.next < self.requests.len() {
             let prompt = &self.requests[self.next].prompt;
             // The longest beginning that some slot has, and the free slot whose
@@ -232,18 +232,19 @@ impl<'a> Generation<'a> {
                     target = Some((index, shared));
                 }
             }
-            let Some((target, own)) = target else { return };
+            let Some((target, own)) = target else { break };
             let (source, shared) = if own < source.1 {
                 source
             } else {
                 (target, own)
             };
-            self.begin(target, source, shared);
+            self.begin(target, source, shared)?;
         }
+        Ok(())
     }
 
     /// Begins the next request in slot `target` with `shared` tokens of `source`.
-    fn begin(&mut self, target: usize, source: usize, shared: usize) {
+    fn begin(&mut self, target: usize, source: usize, shared: usize) -> Result<(), LmError> {
         let request = &self.requests[self.next];
         let room = self.decoder.config().max_position - request.prompt.len();
         let limit = self.sampling.max_tokens.min(room);
@@ -253,7 +254,7 @@ impl<'a> Generation<'a> {
             limit,
             log_probs: Vec::with_capacity(limit),
             random: random_numbers(self.sampling.seed, request),
-            stop: StopTexts::new(&self.sampling.stop),
+            stop: StopTexts::new(&self.sampling.stop, self.tokenizer, &request.prompt)?,
             waits_for: Some((source, shared)),
         };
         self.next += 1;
@@ -267,6 +268,7 @@ impl<'a> Generation<'a> {
         if there {
             self.copy(source, target, shared);
         }
+        Ok(())
     }
 
     /// The rows of the next step.
@@ -318,10 +320,10 @@ impl<'a> Generation<'a> {
         tokens.push(drawn.token);
         current.log_probs.push(drawn.log_prob);
         let ends = |tokens: &[u32]| tokens.contains(&drawn.token);
-        let all = &tokens[current.prompt..];
+        let (prompt, all) = tokens.split_at(current.prompt);
         let (text, finish) = if ends(tokenizer.end_tokens()) || ends(&sampling.stop_tokens) {
             (&all[..all.len() - 1], Finish::Stop)
-        } else if current.stop.are_in(tokenizer, all)? {
+        } else if current.stop.end_with(drawn.token)? {
             (all, Finish::Stop)
         } else if all.len() >= current.limit {
             (all, Finish::Length)
@@ -329,7 +331,7 @@ impl<'a> Generation<'a> {
             return Ok(());
         };
         let completion = Completion {
-            text: current.stop.cut(tokenizer.decode(text, false)?),
+            text: current.stop.cut(tokenizer.decode_behind(prompt, text)?),
             tokens: all.to_vec(),
             log_probs: std::mem::take(&mut current.log_probs),
             finish,

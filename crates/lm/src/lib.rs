@@ -11,9 +11,12 @@ mod generate;
 pub mod mask;
 mod memory;
 mod model;
+mod prompt;
+mod reading;
 mod sampling;
 mod stop;
 mod tokenizer;
+mod turn_end;
 pub mod weights;
 
 pub use batch::TokenBatch;
@@ -23,10 +26,13 @@ pub use decoder::Decoder;
 pub use error::LmError;
 pub use generate::{Generation, Room, TokenRequest};
 pub use mask::{
-    Masked, encode_drawn, encode_messages, encode_prompt, encode_prompt_completion,
+    Masked, encode_drawn, encode_messages, encode_prompt_completion,
     encode_prompt_completion_messages, encode_text,
 };
 pub use memory::MemoryPlan;
 pub use model::LanguageModel;
+pub use prompt::{Following, Prompt};
+pub use reading::Reading;
 pub use sampling::{Completion, Finish, Sampling};
 pub use tokenizer::Tokenizer;
+pub use turn_end::turn_end;

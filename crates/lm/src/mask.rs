@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::chat::{ChatTemplate, RenderOptions};
 use crate::error::LmError;
+use crate::prompt::Prompt;
 use crate::tokenizer::{Located, Tokenizer};
 
 /// A row as tokens.
@@ -23,6 +24,10 @@ pub struct Masked {
     /// What the loss of predicting each token is multiplied with, `[n]`; 0 for
     /// tokens without loss, and always for the first, which nothing predicts.
     pub step_weight: Vec<f32>,
+    /// Whether a token straddles the border between a prompt and what is learnt
+    /// behind it: in a conversation it carries no loss, and a plain prompt keeps the
+    /// tokens that it has alone.
+    pub straddles: bool,
 }
 
 /// The text of one message that the assistant wrote, and how much it counts.
@@ -81,7 +86,11 @@ pub fn encode_messages(
         .into_iter()
         .map(|span| (span.bytes, weights[span.message]))
         .collect();
-    finish(weigh(&located, &weighted), located.tokens)
+    let straddles = weighted.iter().any(|(span, _)| {
+        let across = |bytes: &Range<usize>| bytes.start < span.start && span.start < bytes.end;
+        located.bytes.iter().any(across)
+    });
+    finish(weigh(&located, &weighted), located.tokens, straddles)
 }
 
 /// Encodes the messages of a prompt and those of its completion, with loss on
@@ -104,10 +113,11 @@ pub fn encode_prompt_completion_messages(
 
 /// Encodes a plain prompt and its completion, with loss on the completion.
 ///
-/// Each is tokenised by itself, as at inference, where the prompt stands alone.
-/// What the tokenizer puts before a text stands before the prompt. With
-/// `append_end` the tokenizer's `eos_token` follows the completion unless an end
-/// token stands there already.
+/// The prompt has the tokens that it has at inference, where it stands alone, and the
+/// completion those that follow them in the whole text ([`Prompt::followed_by`]).
+/// What the tokenizer puts before a text stands before the prompt, unless the prompt
+/// begins with it. With `append_end` the tokenizer's `eos_token` follows the
+/// completion unless an end token stands there already.
 ///
 /// # Errors
 /// When the tokenizer refuses a text, an end token is wanted and there is none,
@@ -118,21 +128,23 @@ pub fn encode_prompt_completion(
     completion: &str,
     append_end: bool,
 ) -> Result<Masked, LmError> {
-    let mut tokens = encode_prompt(tokenizer, prompt)?;
-    let start = tokens.len();
-    tokens.extend(tokenizer.encode(completion, false)?);
-    if tokens.len() == start {
+    let prompt = Prompt::plain(tokenizer, prompt)?;
+    let following = prompt.followed_by(completion)?;
+    if following.tokens.is_empty() {
         return Err(LmError::MaskEmpty {
             reason: "the completion is empty".into(),
         });
     }
+    let start = prompt.tokens().len();
+    let mut tokens = prompt.into_tokens();
+    tokens.extend(following.tokens);
     if append_end {
         push_end(tokenizer, &mut tokens)?;
     }
     let weights = (0..tokens.len())
         .map(|index| if index < start { 0.0 } else { 1.0 })
         .collect();
-    finish(weights, tokens)
+    finish(weights, tokens, following.straddles)
 }
 
 /// A prompt's tokens and behind them the very tokens that a model drew, which
@@ -148,16 +160,19 @@ pub fn encode_drawn(
     text: &str,
     weight: f32,
 ) -> Result<Masked, LmError> {
-    let found = tokenizer.decode(drawn, false)?;
     // A character that the last tokens only begin reads otherwise with what follows.
-    if !found.starts_with(text.trim_end_matches('\u{FFFD}')) {
+    let text = text.trim_end_matches('\u{FFFD}');
+    let found = tokenizer.decode_behind(&prompt, drawn)?;
+    // By themselves the tokens read as older versions and some servers wrote them,
+    // without the space that they begin with.
+    if !found.starts_with(text) && !tokenizer.decode(drawn, false)?.starts_with(text) {
         return Err(LmError::DrawnTokens {
             reason: format!("read {found:?}, but the completion is {text:?}"),
         });
     }
     let mut weights = vec![0.0; prompt.len()];
     weights.resize(prompt.len() + drawn.len(), weight);
-    finish(weights, [&prompt, drawn].concat())
+    finish(weights, [&prompt, drawn].concat(), false)
 }
 
 /// Encodes a plain text, with loss on all of its tokens but the first.
@@ -165,11 +180,11 @@ pub fn encode_drawn(
 /// # Errors
 /// As [`encode_prompt_completion`]; a text of fewer than two tokens has no loss.
 pub fn encode_text(tokenizer: &Tokenizer, text: &str, append_end: bool) -> Result<Masked, LmError> {
-    let mut tokens = encode_prompt(tokenizer, text)?;
+    let mut tokens = tokenizer.encode_opening(text)?;
     if append_end {
         push_end(tokenizer, &mut tokens)?;
     }
-    finish(vec![1.0; tokens.len()], tokens)
+    finish(vec![1.0; tokens.len()], tokens, false)
 }
 
 /// What deriving the assistant's text needs.
@@ -273,7 +288,7 @@ fn weigh(located: &Located, spans: &[(Range<usize>, f32)]) -> Vec<f32> {
     weights
 }
 
-fn finish(mut step_weight: Vec<f32>, tokens: Vec<u32>) -> Result<Masked, LmError> {
+fn finish(mut step_weight: Vec<f32>, tokens: Vec<u32>, straddles: bool) -> Result<Masked, LmError> {
     if let Some(first) = step_weight.first_mut() {
         *first = 0.0;
     }
@@ -285,27 +300,8 @@ fn finish(mut step_weight: Vec<f32>, tokens: Vec<u32>) -> Result<Masked, LmError
     Ok(Masked {
         tokens,
         step_weight,
+        straddles,
     })
-}
-
-/// The tokens of a plain prompt as at inference: with what the tokenizer puts
-/// before a text, but without what it may put behind it.
-///
-/// # Errors
-/// When the tokenizer refuses the text.
-pub fn encode_prompt(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, LmError> {
-    let plain = tokenizer.encode(text, false)?;
-    let mut special = tokenizer.encode(text, true)?;
-    // The empty text shows what is put around: its first part comes before.
-    let extra = special.len().saturating_sub(plain.len());
-    let before = (0..=extra).find(|start| special[*start..].starts_with(&plain));
-    match before {
-        Some(before) if !plain.is_empty() => special.truncate(before + plain.len()),
-        // Nothing to hold on to: only a beginning token is known to come before.
-        _ if plain.is_empty() => special.retain(|token| Some(*token) == tokenizer.bos_token()),
-        _ => special = plain,
-    }
-    Ok(special)
 }
 
 fn push_end(tokenizer: &Tokenizer, tokens: &mut Vec<u32>) -> Result<(), LmError> {

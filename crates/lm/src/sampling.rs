@@ -125,7 +125,8 @@ pub enum Finish {
 /// What a model made of a prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Completion {
-    /// The text, without the end token or stop text that ended it.
+    /// The text as it reads behind the prompt's, a space between them included,
+    /// without the end token or stop text that ended it.
     pub text: String,
     /// Every token that was drawn, an end token included; empty where a server
     /// does not tell them.

@@ -1,65 +1,62 @@
 //! Texts that end a completion.
 
 use crate::error::LmError;
+use crate::reading::Reading;
 use crate::tokenizer::Tokenizer;
 
-/// Looks for stop texts at the end of a growing completion, also where one is
-/// spread over several tokens.
+/// Looks for stop texts in a growing completion, also where one is spread over
+/// several tokens.
 #[derive(Debug)]
 pub(crate) struct StopTexts<'a> {
     texts: &'a [String],
-    /// Bytes of the longest.
-    longest: usize,
-    /// Tokens before this one are not looked at any more.
-    start: usize,
+    /// The completion so far; none where there is nothing to look for.
+    reading: Option<Reading<'a>>,
+    /// Bytes of its text in which none begins.
+    clear: usize,
 }
 
-/// Bytes that are looked at beyond what a stop text needs: the first characters
-/// of a piece may be decoded otherwise than within the whole.
-const MARGIN: usize = 32;
-
 impl<'a> StopTexts<'a> {
-    pub(crate) fn new(texts: &'a [String]) -> Self {
-        Self {
+    /// `texts` in what follows the tokens of a prompt.
+    pub(crate) fn new(
+        texts: &'a [String],
+        tokenizer: &'a Tokenizer,
+        prompt: &[u32],
+    ) -> Result<Self, LmError> {
+        let reading = match texts {
+            [] => None,
+            _ => Some(Reading::behind(tokenizer, prompt)?),
+        };
+        Ok(Self {
             texts,
-            longest: texts.iter().map(String::len).max().unwrap_or(0),
-            start: 0,
-        }
+            reading,
+            clear: 0,
+        })
     }
 
-    /// Whether one is in the text of `tokens`, which have grown since the last call.
-    pub(crate) fn are_in(
-        &mut self,
-        tokenizer: &Tokenizer,
-        tokens: &[u32],
-    ) -> Result<bool, LmError> {
-        if self.texts.is_empty() {
+    /// Whether one is in the text with one more token.
+    pub(crate) fn end_with(&mut self, token: u32) -> Result<bool, LmError> {
+        let Some(reading) = &mut self.reading else {
             return Ok(false);
-        }
-        let text = tokenizer.decode(&tokens[self.start..], false)?;
-        if self.first(&text).is_some() {
+        };
+        reading.push(token)?;
+        let (text, open) = (reading.text(), reading.open_text());
+        if first(self.texts, &[&text[self.clear..], open].concat()).is_some() {
             return Ok(true);
         }
-        // Half of what is more than enough still is enough.
-        if text.len() > 4 * (self.longest + MARGIN) {
-            let half = self.start + (tokens.len() - self.start) / 2;
-            let kept = tokenizer.decode(&tokens[half..], false)?;
-            if kept.len() >= self.longest + MARGIN {
-                self.start = half;
-            }
-        }
+        let longest = self.texts.iter().map(String::len).max().unwrap_or(0);
+        self.clear = text.floor_char_boundary(text.len().saturating_sub(longest));
         Ok(false)
     }
 
     /// `text` up to the first of them.
     pub(crate) fn cut(&self, mut text: String) -> String {
-        if let Some(end) = self.first(&text) {
+        if let Some(end) = first(self.texts, &text) {
             text.truncate(end);
         }
         text
     }
+}
 
-    fn first(&self, text: &str) -> Option<usize> {
-        self.texts.iter().filter_map(|stop| text.find(stop)).min()
-    }
+fn first(texts: &[String], text: &str) -> Option<usize> {
+    texts.iter().filter_map(|stop| text.find(stop)).min()
 }

@@ -1,5 +1,7 @@
 //! Text to tokens and back, as the model's own files say.
 
+mod declared;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,6 +11,8 @@ use serde_json::{Map, Value};
 use crate::chat::ChatTemplate;
 use crate::error::LmError;
 use crate::file::{json_if_present, parse_json, read_if_present};
+use crate::reading;
+use declared::Declarations;
 
 /// A model's tokenizer with its special tokens and chat templates.
 #[derive(Debug, Clone)]
@@ -18,6 +22,13 @@ pub struct Tokenizer {
     /// `bos_token`, `eos_token`, ... to their text.
     special: BTreeMap<String, String>,
     end_tokens: Vec<u32>,
+    /// Tokens that have no text where special tokens are left out.
+    silent: BTreeSet<u32>,
+    /// What is put before a text: mostly the first token, or nothing.
+    opening: Vec<u32>,
+    /// Whether a text behind a special token is tokenised as at the very beginning,
+    /// with the space that the tokenizer may put there.
+    restarts: bool,
     /// Texts of the added tokens that are marked as special, and of the end tokens.
     special_texts: BTreeSet<String>,
     /// Chat templates by name, each with the file that it comes from.
@@ -34,12 +45,12 @@ pub(crate) struct Located {
 
 impl Tokenizer {
     /// Reads `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json`,
-    /// the chat templates and the end tokens of `generation_config.json` and
-    /// `config.json`. Only the first must exist.
+    /// `added_tokens.json`, the chat templates and the end tokens of
+    /// `generation_config.json` and `config.json`. Only the first must exist.
     ///
     /// # Errors
-    /// When a file is missing, cannot be read or parsed, or names a special
-    /// token that the tokenizer does not have.
+    /// When a file is missing, cannot be read or parsed, declares a token that
+    /// contradicts `tokenizer.json`, or names an end token that there is not.
     pub fn from_folder(folder: &Path) -> Result<Self, LmError> {
         let path = folder.join("tokenizer.json");
         let Some(text) = read_if_present(&path)? else {
@@ -48,33 +59,39 @@ impl Tokenizer {
                 reason: "the file is missing; save the tokenizer with transformers' `save_pretrained` to get it".into(),
             });
         };
-        let inner = parse(&text, &path)?;
+        let mut inner = parse(&text, &path)?;
         let config_path = folder.join("tokenizer_config.json");
         let config: Map<String, Value> = json_if_present(&config_path)?.unwrap_or_default();
         let map: Map<String, Value> =
             json_if_present(&folder.join("special_tokens_map.json"))?.unwrap_or_default();
 
-        let special_texts = inner
-            .get_added_tokens_decoder()
-            .into_values()
-            .filter(|token| token.special)
-            .map(|token| token.content)
-            .collect();
+        let declarations = Declarations {
+            folder,
+            config: &config,
+            map: &map,
+        };
+        declarations.add_to(&mut inner)?;
+        let added = inner.get_added_tokens_decoder().into_iter();
+        let (silent, special_texts) = added
+            .filter(|(_, token)| token.special)
+            .map(|(id, token)| (id, token.content))
+            .unzip();
         let mut tokenizer = Self {
             path,
             inner,
             special: special_tokens(&map, &config),
             end_tokens: Vec::new(),
+            silent,
+            opening: Vec::new(),
+            restarts: false,
             special_texts,
             templates: templates(folder, &config, &config_path)?,
         };
-        tokenizer.end_tokens = tokenizer.read_end_tokens(folder, &config_path)?;
-        // Some fine-tuned models end turns with a token that is not marked as special.
-        for token in &tokenizer.end_tokens {
-            tokenizer
-                .special_texts
-                .extend(tokenizer.inner.id_to_token(*token));
+        for token in tokenizer.read_end_tokens(folder, &config_path)? {
+            tokenizer.add_end_token(token);
         }
+        tokenizer.opening = tokenizer.find_opening()?;
+        tokenizer.restarts = tokenizer.find_restarts()?;
         Ok(tokenizer)
     }
 
@@ -101,6 +118,15 @@ impl Tokenizer {
             .map_err(|error| failure("decode", &error))
     }
 
+    /// What `tokens` read as behind the tokens of a prompt, without special tokens,
+    /// so that the prompt's text and this one together read as all the tokens do.
+    ///
+    /// # Errors
+    /// When the tokenizer refuses a token.
+    pub fn decode_behind(&self, prompt: &[u32], tokens: &[u32]) -> Result<String, LmError> {
+        reading::read_behind(self, prompt, tokens)
+    }
+
     /// As [`Self::encode`] without special tokens, with each token's place.
     pub(crate) fn locate(&self, text: &str) -> Result<Located, LmError> {
         let encoding = self
@@ -121,6 +147,63 @@ impl Tokenizer {
     /// those of `generation_config.json` and `config.json`, each once.
     pub fn end_tokens(&self) -> &[u32] {
         &self.end_tokens
+    }
+
+    /// Makes `token` an end token, beside those that the files name.
+    pub fn add_end_token(&mut self, token: u32) {
+        if !self.end_tokens.contains(&token) {
+            self.end_tokens.push(token);
+            // Some fine-tuned models end turns with a token that is not marked as special.
+            self.special_texts.extend(self.inner.id_to_token(token));
+        }
+    }
+
+    /// The tokens of a text as inference begins with it: behind what the tokenizer
+    /// puts before a text, unless the text begins with that already, and without
+    /// what it may put behind.
+    ///
+    /// # Errors
+    /// When the tokenizer refuses the text.
+    pub fn encode_opening(&self, text: &str) -> Result<Vec<u32>, LmError> {
+        let tokens = self.encode(text, false)?;
+        if tokens.starts_with(&self.opening) {
+            return Ok(tokens);
+        }
+        Ok([&self.opening[..], &tokens].concat())
+    }
+
+    /// What is put before every text.
+    pub(crate) fn opening(&self) -> &[u32] {
+        &self.opening
+    }
+
+    /// Whether a text behind a special token is tokenised as at the beginning.
+    pub(crate) fn restarts(&self) -> bool {
+        self.restarts
+    }
+
+    /// Whether a token has a text where special tokens are left out.
+    pub(crate) fn has_text(&self, token: u32) -> bool {
+        !self.silent.contains(&token) && self.inner.id_to_token(token).is_some()
+    }
+
+    /// A short text of one or a few tokens, with them.
+    pub(crate) fn sample_text(&self) -> Result<(&'static str, Vec<u32>), LmError> {
+        for text in ["a", "0", "A", "."] {
+            let tokens = self.encode(text, false)?;
+            if !tokens.is_empty() {
+                return Ok((text, tokens));
+            }
+        }
+        Ok(("", Vec::new()))
+    }
+
+    /// The added tokens in `text`, special or not, in order.
+    pub(crate) fn added_tokens_in(&self, text: &str) -> Result<Vec<u32>, LmError> {
+        let added = self.inner.get_added_vocabulary().get_added_tokens_decoder();
+        let mut tokens = self.encode(text, false)?;
+        tokens.retain(|token| added.contains_key(token));
+        Ok(tokens)
     }
 
     /// The token of `bos_token`, where the model has one.
@@ -171,9 +254,11 @@ impl Tokenizer {
         Err(LmError::Tokenizer {
             path: self.path.clone(),
             reason: format!(
-                "it has tokens up to {}, but the model's vocab_size is {vocab_size}; \
-                 use the tokenizer that belongs to the model",
-                found - 1
+                "it has tokens up to {} (\"{}\"), but the model's vocab_size is {vocab_size}; \
+                 use the tokenizer that belongs to the model, and remove tokens that the model does \
+                 not have from tokenizer.json, tokenizer_config.json and added_tokens.json",
+                found - 1,
+                self.spelling(found as u32 - 1).unwrap_or_default(),
             ),
         })
     }
@@ -222,6 +307,30 @@ impl Tokenizer {
         let text = text.trim_end();
         let ends = |special: &String| text.ends_with(special.as_str());
         self.special_texts.iter().any(ends).then_some(text.len())
+    }
+
+    fn find_opening(&self) -> Result<Vec<u32>, LmError> {
+        let (text, plain) = self.sample_text()?;
+        let mut around = self.encode(text, true)?;
+        if plain.is_empty() {
+            // Nothing to hold on to: only a first token is known to come before.
+            around.retain(|token| Some(*token) == self.bos_token());
+            return Ok(around);
+        }
+        let before = around.windows(plain.len()).position(|part| part == plain);
+        around.truncate(before.unwrap_or(0));
+        Ok(around)
+    }
+
+    fn find_restarts(&self) -> Result<bool, LmError> {
+        let (text, plain) = self.sample_text()?;
+        for special in &self.special_texts {
+            let behind = self.encode(&format!("{special}{text}"), false)?;
+            if behind.first().copied() == self.token(special) {
+                return Ok(behind[1..] == plain);
+            }
+        }
+        Ok(false)
     }
 
     fn named(&self, role: &str) -> Option<u32> {
@@ -351,7 +460,7 @@ fn templates(
 }
 
 /// `eos_token_id`: absent, one or several.
-fn token_list(value: Option<&Value>) -> Option<Vec<u32>> {
+pub(crate) fn token_list(value: Option<&Value>) -> Option<Vec<u32>> {
     let one = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
     match value {
         None | Some(Value::Null) => Some(Vec::new()),

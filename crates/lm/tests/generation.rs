@@ -1,6 +1,8 @@
 //! Completions: what is drawn, with which probability, and that nothing but
 //! model, prompt, draw and seed decides it.
 
+mod small_tokenizers;
+
 use std::path::{Path, PathBuf};
 
 use iwsft_engine::{Policy, Tensor};
@@ -10,6 +12,7 @@ use iwsft_lm::{
 };
 use proptest::prelude::*;
 use safetensors::SafeTensors;
+use small_tokenizers::KINDS;
 
 const MODELS: [&str; 6] = [
     "llama",
@@ -303,6 +306,47 @@ fn a_stop_text_ends_a_completion_wherever_the_tokens_part_it() {
         let kept = model.tokenizer.decode(&cut.tokens, false).expect("text");
         assert!(kept.ends_with(&stop), "{kept:?} {stop:?}");
         assert_eq!(cut.log_probs, whole.log_probs[..cut.tokens.len()]);
+    }
+}
+
+#[test]
+fn prompt_and_completion_together_read_as_their_tokens_do() {
+    let mut model = Model::load("llama");
+    for kind in KINDS {
+        model.tokenizer = kind.tokenizer(false);
+        let prompt = model.tokenizer.encode_opening("z cd").expect("tokens");
+        let requests: Vec<TokenRequest> = (0..20).map(|draw| request(&prompt, draw)).collect();
+        let sampling = Sampling {
+            max_tokens: 12,
+            ..Sampling::default()
+        };
+        let completions = model.complete(&requests, &sampling, Room::default());
+        let stopping = Sampling {
+            stop: vec![" a".to_owned()],
+            ..sampling
+        };
+        let cut = model.complete(&requests, &stopping, Room::default());
+        let read = |tokens: &[u32]| model.tokenizer.decode(tokens, false).expect("text");
+        let mut stopped = 0;
+        for (whole, cut) in completions
+            .expect("completions")
+            .iter()
+            .zip(cut.expect("completions"))
+        {
+            // What is cut off within a character reads otherwise by itself.
+            let all = read(&[&prompt[..], &whole.tokens].concat());
+            if !all.contains('\u{FFFD}') {
+                assert_eq!(read(&prompt) + &whole.text, all, "{kind:?}");
+            }
+            let end = whole.text.find(" a");
+            assert_eq!(
+                cut.text,
+                whole.text[..end.unwrap_or(whole.text.len())],
+                "{kind:?}"
+            );
+            stopped += usize::from(end.is_some());
+        }
+        assert!(stopped > 0, "{kind:?}");
     }
 }
 

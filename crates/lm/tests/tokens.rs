@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // In tests a panic is the report.
 
 mod chat_fixtures;
+mod small_tokenizers;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use iwsft_lm::{
     ChatTemplate, LmError, RenderOptions, Tokenizer, encode_prompt_completion, encode_text,
 };
 use serde_json::{Value, json};
+use small_tokenizers::{Kind, write};
 
 #[test]
 fn renderings_and_tokens_are_those_of_transformers() {
@@ -177,4 +179,127 @@ fn a_first_token_stands_before_the_prompt_where_the_tokenizer_puts_one() {
     let bare = encode_prompt_completion(&tokenizer, "", "Once", false).unwrap();
     assert_eq!(bare.tokens.first().copied(), tokenizer.bos_token());
     assert_eq!(bare.step_weight[..2], [0.0, 1.0]);
+}
+
+/// A tokenizer's folder with further files; its tokens end with 296.
+fn declaring(files: &[(&str, Value)]) -> Result<Tokenizer, LmError> {
+    let folder = Kind::Bytes.folder(true);
+    for (name, value) in files {
+        write(folder.path(), name, value);
+    }
+    Tokenizer::from_folder(folder.path())
+}
+
+fn token(text: &str, special: bool) -> Value {
+    json!({ "content": text, "special": special, "normalized": false,
+        "lstrip": false, "rstrip": false, "single_word": false })
+}
+
+#[test]
+fn tokens_that_only_a_file_beside_the_tokenizer_declares_are_tokens() {
+    let last = declaring(&[]).unwrap().vocabulary_len() as u32;
+    let config = "tokenizer_config.json";
+    let numbered = |id: u32| json!({ "eos_token": "</s>", "added_tokens_decoder": { id.to_string(): token("<tool>", true) } });
+    let listed = |key: &str| json!({ "eos_token": "</s>", key: ["<turn>", "<tool>"] });
+    for (files, special) in [
+        (vec![(config, numbered(last))], true),
+        (vec![(config, listed("additional_special_tokens"))], true),
+        (vec![(config, listed("extra_special_tokens"))], true),
+        (
+            vec![(
+                config,
+                json!({ "extra_special_tokens": { "tool_token": "<tool>" } }),
+            )],
+            true,
+        ),
+        (
+            vec![(
+                "special_tokens_map.json",
+                json!({ "additional_special_tokens": [token("<tool>", true)] }),
+            )],
+            true,
+        ),
+        (
+            vec![("added_tokens.json", json!({ "<tool>": last, "</s>": 2 }))],
+            false,
+        ),
+    ] {
+        let tokenizer = declaring(&files).unwrap();
+        let tokens = tokenizer.encode("ab<tool>cd", false).unwrap();
+        assert_eq!(tokens[1..tokens.len() - 1], [last], "{files:?}");
+        let text = tokenizer.decode(&tokens, false).unwrap();
+        assert_eq!(
+            text,
+            if special { "abcd" } else { "ab<tool>cd" },
+            "{files:?}"
+        );
+        let error = tokenizer
+            .check_vocab_size(last as usize)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("<tool>") && error.contains(&last.to_string()),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_token_of_the_vocabulary_that_a_file_declares_is_matched_as_a_whole() {
+    let letters = declaring(&[]).unwrap().encode("dab", false).unwrap();
+    assert_eq!(letters.len(), 2, "`d` and `ab`");
+    let da = json!({ "added_tokens_decoder": { letters[0].to_string(): token("d", false) } });
+    let tokenizer = declaring(&[("tokenizer_config.json", da)]).unwrap();
+    assert_eq!(
+        tokenizer.encode("cd", false).unwrap()[1],
+        letters[0],
+        "and no `cd`"
+    );
+}
+
+#[test]
+fn a_declared_token_that_contradicts_the_tokenizer_is_refused_with_both_sides() {
+    let last = declaring(&[]).unwrap().vocabulary_len();
+    let declare = |id: usize, text: &str| {
+        let value = json!({ "added_tokens_decoder": { id.to_string(): token(text, true) } });
+        declaring(&[("tokenizer_config.json", value)])
+            .unwrap_err()
+            .to_string()
+    };
+    for (id, text, said) in [
+        (3, "<tool>", "its token 3 is \"<turn>\"".to_owned()),
+        (9, "<turn>", "it has \"<turn>\" as token 3".to_owned()),
+        (
+            last + 4,
+            "<tool>",
+            format!("the next token that it can take up is {last}"),
+        ),
+    ] {
+        let error = declare(id, text);
+        assert!(error.contains("tokenizer_config.json"), "{error}");
+        assert!(
+            error.contains(&format!("\"{text}\" as token {id}")) && error.contains(&said),
+            "{error}"
+        );
+    }
+    let files = [("added_tokens.json", json!({ "<tool>": "one" }))];
+    let error = declaring(&files).unwrap_err().to_string();
+    assert!(error.contains("added_tokens.json"), "{error}");
+}
+
+#[test]
+fn a_padding_token_without_a_row_in_the_model_is_none_and_an_end_token_must_exist() {
+    let last = declaring(&[]).unwrap().vocabulary_len();
+    let pad = |rows: usize| {
+        let files = [
+            ("tokenizer_config.json", json!({ "pad_token": "[PAD]" })),
+            ("config.json", json!({ "vocab_size": rows })),
+        ];
+        declaring(&files).unwrap().pad_token()
+    };
+    assert_eq!(pad(last), None);
+    assert_eq!(pad(last + 1), Some(last as u32));
+    let files = [("tokenizer_config.json", json!({ "eos_token": "</t>" }))];
+    let error = declaring(&files).unwrap_err().to_string();
+    assert!(error.contains("</t>"), "{error}");
 }

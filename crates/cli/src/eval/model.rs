@@ -45,9 +45,13 @@ impl ModelArgs {
         let path = self.model.as_deref().unwrap_or(Path::new(""));
         let folder = ModelFolder::open(path, self.chat_template.as_deref())?;
         let (model, parameters) = folder.load(MemoryPlan::default())?;
+        let chat = folder.template.is_some() && !self.plain;
+        if chat {
+            folder.say_turn_end();
+        }
         Ok(OpenModel {
             weights: Some(folder.model_hash(&parameters)?),
-            chat: folder.template.is_some() && !self.plain,
+            chat,
             generator: Box::new(Embedded::new(folder, &model, &parameters, Room::default())),
         })
     }

@@ -60,12 +60,12 @@ pub(super) fn of_runs(runs: &[Run], count: usize, tokens: usize) -> anyhow::Resu
             written.push(continuations(folder, &prompts, tokens, &mut at)?);
         }
         progress.finish();
-        let decode = |tokens: &[u32]| before.tokenizer.decode(tokens, false);
+        let tokenizer = &before.tokenizer;
         for (prompt, (before, after)) in prompts.iter().zip(written[0].iter().zip(&written[1])) {
             samples.push(Sample {
                 run: index,
-                prompt: decode(&prompt.tokens)?,
-                data: decode(&prompt.rest)?,
+                prompt: tokenizer.decode(&prompt.tokens, false)?,
+                data: tokenizer.decode_behind(&prompt.tokens, &prompt.rest)?,
                 before: before.clone(),
                 after: after.clone(),
             });

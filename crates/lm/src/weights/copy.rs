@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::WeightType;
 use crate::error::LmError;
-use crate::file::{io_error, parse_json, write_atomically};
+use crate::file::{io_error, json_if_present, parse_json, write_atomically};
+use crate::tokenizer::token_list;
 
 /// Files that go along as they are, where they exist.
 const UNCHANGED: &[&str] = &[
@@ -41,10 +42,7 @@ pub fn copy_model_files(from: &Path, to: &Path, kind: WeightType) -> Result<(), 
         "torch_dtype"
     };
     config.insert(key.into(), json!(kind.name()));
-    let target = to.join("config.json");
-    write_atomically(&target, |writer| {
-        writeln!(writer, "{:#}", Value::Object(config)).map_err(io_error(&target, "write"))
-    })?;
+    write_json(&to.join("config.json"), config)?;
 
     for name in UNCHANGED {
         let source = from.join(name);
@@ -60,4 +58,40 @@ pub fn copy_model_files(from: &Path, to: &Path, kind: WeightType) -> Result<(), 
         })?;
     }
     Ok(())
+}
+
+/// Adds an end token to the `eos_token_id` of `folder`'s `generation_config.json`, so
+/// that generation stops at it wherever the model is loaded. Where the file names
+/// none, it gets all `end_tokens` of the model; where it is missing, it is made, with
+/// what programs without it take from `config.json`.
+///
+/// # Errors
+/// When a file is no JSON, or cannot be read or written.
+pub fn add_end_token(folder: &Path, token: u32, end_tokens: &[u32]) -> Result<(), LmError> {
+    let path = folder.join("generation_config.json");
+    let mut generation: Map<String, Value> = match json_if_present(&path)? {
+        Some(generation) => generation,
+        None => {
+            let config: Map<String, Value> =
+                json_if_present(&folder.join("config.json"))?.unwrap_or_default();
+            let of = |key: &str| Some((key.to_owned(), config.get(key)?.clone()));
+            let keys = ["bos_token_id", "pad_token_id"];
+            keys.into_iter().filter_map(of).collect()
+        }
+    };
+    let mut ends = token_list(generation.get("eos_token_id")).unwrap_or_default();
+    if ends.is_empty() {
+        ends.extend(end_tokens);
+    }
+    if !ends.contains(&token) {
+        ends.push(token);
+    }
+    generation.insert("eos_token_id".into(), json!(ends));
+    write_json(&path, generation)
+}
+
+fn write_json(path: &Path, value: Map<String, Value>) -> Result<(), LmError> {
+    write_atomically(path, |writer| {
+        writeln!(writer, "{:#}", Value::Object(value)).map_err(io_error(path, "write"))
+    })
 }
