@@ -10,7 +10,7 @@ use std::process::Stdio;
 
 use fixture::{Workplace, conversations, number, sums, write_json, write_model, write_weights};
 use safetensors::SafeTensors;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Everything that a finished run must have left, and that its log is whole.
 fn assert_complete(place: &Workplace, run: &str, steps: u64) {
@@ -694,4 +694,111 @@ fn a_run_takes_its_model_folder_as_the_next_model() {
     place
         .train("third", &["model.path=first/model"])
         .fails(2, &["config.json", "`model_type`", "gpt2", "llama"]);
+}
+
+/// Gives the model's tokenizer a token for two characters, and one that ends turns.
+fn more_tokens(place: &Workplace) {
+    let mut tokenizer: Value = serde_json::from_str(&place.read("model/tokenizer.json")).unwrap();
+    tokenizer["model"]["vocab"]["=1"] = json!(46);
+    tokenizer["model"]["merges"] = json!([["=", "1"]]);
+    let mut turn = tokenizer["added_tokens"][0].clone();
+    turn["id"] = json!(47);
+    turn["content"] = json!("<turn>");
+    tokenizer["added_tokens"].as_array_mut().unwrap().push(turn);
+    place.write("model/tokenizer.json", &tokenizer.to_string());
+}
+
+#[test]
+fn a_token_across_the_border_is_counted_before_training_and_shown_by_inspect() {
+    let place = Workplace::new();
+    more_tokens(&place);
+    let rows = place.lines("train.jsonl");
+    let across = |row: &&Value| row["completion"].as_str().unwrap().starts_with('1');
+    let count = rows.iter().filter(across).count();
+    let first = 1 + rows.iter().position(|row| across(&row)).unwrap();
+    assert!(count > 1);
+    let ended = place.train("run", &["train.steps=1"]).succeeds();
+    let said = format!("{count} rows have a token that straddles the border of prompt and answer");
+    let at = format!("train.jsonl:{first})");
+    assert!(
+        ended.stderr.contains(&said) && ended.stderr.contains(&at),
+        "{ended}"
+    );
+    let row = first.to_string();
+    let inspect = ["inspect", "recipe.toml", "--row", &row];
+    let shown = place.iwsft(&inspect).succeeds();
+    assert!(
+        shown.stdout.contains("a token straddles the border"),
+        "{shown}"
+    );
+    assert!(shown.stdout.contains("=[[1"), "{shown}");
+    let json = place
+        .iwsft(&[&inspect[..], &["--json"]].concat())
+        .succeeds();
+    assert_eq!(json.json()[0]["straddles"], true);
+}
+
+#[test]
+fn a_turn_that_ends_with_a_token_of_its_own_ends_there_wherever_it_is_drawn() {
+    let place = Workplace::new();
+    more_tokens(&place);
+    let template = "{% for m in messages %}{{ m.role + ':' + m.content + '<turn>\n' }}{% endfor %}\
+        {% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}";
+    place.write("model/chat_template.jinja", template);
+    place.write(
+        "train.jsonl",
+        r#"{"messages": [{"role": "user", "content": "1+1"}, {"role": "assistant", "content": "2"}]}"#,
+    );
+    let trained = place
+        .train(
+            "run",
+            &[
+                "data.validation=",
+                "data.end_token=require",
+                "train.steps=80",
+                "train.batch_size=1",
+                "train.learning_rate=2e-2",
+            ],
+        )
+        .succeeds();
+    let said =
+        "the chat template ends turns with <turn> (47), which is none of the model's end tokens";
+    assert!(trained.stderr.contains(said), "{trained}");
+    let generation = |folder: &str| -> Value {
+        serde_json::from_str(&place.read(&format!("{folder}/generation_config.json"))).unwrap()
+    };
+    assert_eq!(generation("run/model")["eos_token_id"], json!([0, 47]));
+    let ask = |model| {
+        place
+            .iwsft(&["sample", model, "--chat", "--prompt", "1+1", "--json"])
+            .succeeds()
+    };
+    let answer = ask("run/model");
+    let line = &answer.json()[0];
+    assert_eq!(
+        (&line["completion"], &line["finish"]),
+        (&json!("2"), &json!("stop"))
+    );
+    assert!(
+        !answer.stderr.contains("none of the model's end tokens"),
+        "{answer}"
+    );
+    // Without the file that says so, the template does.
+    place.write("run/model/generation_config.json", r#"{"eos_token_id": 0}"#);
+    let answer = ask("run/model");
+    assert_eq!(answer.json()[0], *line);
+    assert!(answer.stderr.contains(said), "{answer}");
+    place.write("problems.jsonl", r#"{"question": "1+1", "answer": "2"}"#);
+    let eval = [
+        "eval",
+        "run/model",
+        "--problems",
+        "problems.jsonl",
+        "--out",
+        "results",
+        "--json",
+    ];
+    let ended = place.iwsft(&eval).succeeds();
+    assert_eq!(number(&ended.json()[0], "value"), 1.0, "{ended}");
+    assert_eq!(number(&ended.json()[0], "cut_off"), 0.0, "{ended}");
 }

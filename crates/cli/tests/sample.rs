@@ -347,3 +347,28 @@ fn mistakes_are_named_with_their_place() {
         .iwsft(&sample("out.jsonl", &[]))
         .fails(2, &["logits are not finite"]);
 }
+
+#[test]
+fn rows_of_older_versions_without_the_space_that_a_completion_begins_with_still_train() {
+    let place = place();
+    let mut tokenizer: Value = serde_json::from_str(&place.read("model/tokenizer.json")).unwrap();
+    tokenizer["decoder"] = json!({ "type": "Sequence", "decoders": [
+        { "type": "Fuse" }, { "type": "Strip", "content": " ", "start": 1, "stop": 0 } ] });
+    place.write("model/tokenizer.json", &tokenizer.to_string());
+    // Token 37 is the space, 2 is `1`.
+    let row =
+        |text: &str| json!({ "prompt": "so", "completion": text, "completion_tokens": [37, 2, 0] });
+    let inspect = |text: &str| {
+        place.write("rows.jsonl", &row(text).to_string());
+        place.iwsft(&["inspect", "rows.jsonl", "--model", "model", "--json"])
+    };
+    for text in [" 1", "1"] {
+        let ended = inspect(text).succeeds();
+        assert_eq!(
+            ended.json()[0]["tokens"],
+            json!([29, 25, 37, 2, 0]),
+            "{text:?}"
+        );
+    }
+    inspect("2").fails(2, &["completion_tokens", "\" 1\""]);
+}

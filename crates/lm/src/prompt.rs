@@ -85,17 +85,19 @@ impl<'a> Prompt<'a> {
                 straddles: false,
             });
         }
+        // Either is right: a tokenizer may change the text, and text on both sides may
+        // spell a special token.
         let whole = tokenizer.decode(&whole, true)?;
-        let alone = tokenizer.encode(text, false)?;
-        let mut tokens = alone.clone();
+        let both = tokenizer.decode(&self.tokens, true)? + text;
+        let mut tokens = tokenizer.encode(text, false)?;
         for beginning in [""].into_iter().chain(BEGINNINGS) {
             let before = tokenizer.encode(beginning, false)?;
-            let both = tokenizer.encode(&format!("{beginning}{text}"), false)?;
-            let Some(behind) = both.strip_prefix(&before[..]) else {
+            let after = tokenizer.encode(&format!("{beginning}{text}"), false)?;
+            let Some(behind) = after.strip_prefix(&before[..]) else {
                 continue;
             };
-            let all = [&self.tokens, behind].concat();
-            if !behind.is_empty() && tokenizer.decode(&all, true)? == whole {
+            let read = tokenizer.decode(&[&self.tokens, behind].concat(), true)?;
+            if !behind.is_empty() && (read == whole || read == both) {
                 tokens = behind.to_vec();
                 break;
             }
