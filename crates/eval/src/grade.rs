@@ -18,6 +18,7 @@
 
 mod budget;
 mod choice;
+mod clock;
 mod compare;
 mod expression;
 mod extract;
@@ -27,9 +28,12 @@ mod matrix;
 mod numeric;
 mod parser;
 mod polynomial;
+mod quantity;
 mod relation;
 mod sets;
+mod units;
 mod value;
+mod words;
 
 use std::time::Duration;
 

@@ -2,11 +2,12 @@
 
 use super::budget::{Budget, Spent};
 use super::expression::Expression;
-use super::lexer::Commas;
-use super::parser::parse;
+use super::lexer::{Commas, Letters, Way};
+use super::parser::{in_radians, parse};
 use super::relation::{Value, same_relation, value_of};
 use super::sets::{Pieces, pieces};
-use super::{Mode, Reason, fold, matrix, value};
+use super::words::{self, Said};
+use super::{Mode, Reason, clock, fold, matrix, quantity, value};
 
 /// Most elements of a list that are compared.
 const MOST_ITEMS: usize = 100;
@@ -46,21 +47,34 @@ pub(super) fn compare(
     if own == other && !own.is_empty() {
         return Reason::SameText;
     }
-    let (golds, answers) = (readings(gold, mode), readings(answer, mode));
+    let is_lenient = mode == Mode::Lenient;
+    let in_words = match is_lenient {
+        true => words::same(gold, answer),
+        false => None,
+    };
+    match in_words.or_else(|| clock::same(gold, answer, is_lenient)) {
+        Some(true) => return Reason::SameText,
+        Some(false) => return Reason::Different,
+        None => {}
+    }
+    let golds = readings(gold, mode, Letters::Words);
+    let is_variable = |part: &Expression| part.is_variable();
+    let any_variable = golds
+        .iter()
+        .any(|reading| reading.expression.any(&is_variable));
+    let letters = match any_variable {
+        true => Letters::Words,
+        false => Letters::Units,
+    };
+    let answers = readings(answer, mode, letters);
     let mut comparison = Comparison {
         mode,
         decimals,
         budget,
     };
-    let mut best: Option<Same> = None;
-    for gold in &golds {
-        for answer in &answers {
-            match comparison.same(gold, answer) {
-                Ok(same) => best = best.into_iter().chain(same).min(),
-                Err(Spent) => return Reason::Limit,
-            }
-        }
-    }
+    let Ok(best) = comparison.best(&golds, &answers) else {
+        return Reason::Limit;
+    };
     match best {
         Some(Same::Exactly) => Reason::Exact,
         Some(Same::Numerically) => Reason::Numeric,
@@ -75,20 +89,55 @@ pub(super) fn compare(
     }
 }
 
+/// A text as it was read.
+struct Reading {
+    expression: Expression,
+    commas: Commas,
+    /// Whether its comma is read as a decimal one though one digit follows: the
+    /// text is rather two numbers.
+    is_doubtful: bool,
+}
+
 /// The ways in which a text can be read.
-fn readings(text: &str, mode: Mode) -> Vec<Expression> {
-    let mut readings: Vec<Expression> = Vec::new();
+fn readings(text: &str, mode: Mode, letters: Letters) -> Vec<Reading> {
+    let mut readings: Vec<Reading> = Vec::new();
     let commas = text.matches(',').count();
+    let behind = text.split(',').nth(1).unwrap_or_default();
+    let digits = behind.bytes().take_while(u8::is_ascii_digit).count();
+    let mut add = |expression: Expression, commas: Commas| {
+        if readings
+            .iter()
+            .all(|before| before.expression != expression)
+        {
+            readings.push(Reading {
+                expression,
+                commas,
+                is_doubtful: commas == Commas::Decimal && digits < 2,
+            });
+        }
+    };
     let ways: &[Commas] = match (mode, commas) {
         (Mode::Strict, _) | (_, 0) => &[Commas::Thousands],
         (_, 1) => &[Commas::Thousands, Commas::Separate, Commas::Decimal],
         _ => &[Commas::Thousands, Commas::Separate],
     };
-    for &way in ways {
-        if let Ok(reading) = parse(text, way)
-            && !readings.contains(&reading)
-        {
-            readings.push(reading);
+    let lenient = [Letters::Variables, letters];
+    let ways_of_letters = match mode {
+        Mode::Strict => &lenient[..1],
+        Mode::Lenient => &lenient[..],
+    };
+    for &commas in ways {
+        for &letters in ways_of_letters {
+            if let Ok(expression) = parse(text, Way { commas, letters }) {
+                add(expression, commas);
+            }
+        }
+    }
+    if mode == Mode::Lenient {
+        match words::said(text) {
+            Some(Said::Nothing) => add(Expression::Set(Vec::new()), Commas::Thousands),
+            Some(Said::Everything) => add(Expression::symbol("mathbb R"), Commas::Thousands),
+            _ => {}
         }
     }
     readings
@@ -99,13 +148,37 @@ impl Comparison<'_> {
         self.mode == Mode::Lenient
     }
 
+    /// The firmest way in which any reading of the gold answer is the same as one
+    /// of the answer. A gold answer like `7,5` is a list unless the answer's comma
+    /// is a decimal one too. An angle in degrees is as right in radians.
+    fn best(&mut self, golds: &[Reading], answers: &[Reading]) -> Answer {
+        let mut best: Option<Same> = None;
+        for gold in golds {
+            for answer in answers {
+                if gold.is_doubtful && answer.commas != Commas::Decimal {
+                    continue;
+                }
+                let (gold, answer) = (&gold.expression, &answer.expression);
+                let mut same = self.same(gold, answer)?;
+                if same.is_none() && self.is_lenient() {
+                    let radians = [gold, answer].map(in_radians);
+                    if radians[0] != *gold || radians[1] != *answer {
+                        same = self.same(&radians[0], &radians[1])?;
+                    }
+                }
+                best = best.into_iter().chain(same).min();
+            }
+        }
+        Ok(best)
+    }
+
     /// Whether two expressions are the same answer.
     pub(super) fn same(&mut self, gold: &Expression, answer: &Expression) -> Answer {
         self.budget.spend(16)?;
         if gold == answer {
             return Ok(Some(Same::Exactly));
         }
-        if let Some(same) = self.same_quantity(gold, answer)? {
+        if let Some(same) = quantity::same(self, gold, answer)? {
             return Ok(same);
         }
         if let Some(same) = self.same_as_several(gold, answer)? {
@@ -151,34 +224,6 @@ impl Comparison<'_> {
             return Ok(Some(same));
         }
         Ok(self.same_words(gold, answer).then_some(Same::Exactly))
-    }
-
-    /// Where one has a unit: lenient, it is dropped; strict, both must have the
-    /// same. `None` where there is none.
-    fn same_quantity(
-        &mut self,
-        gold: &Expression,
-        answer: &Expression,
-    ) -> Result<Option<Option<Same>>, Spent> {
-        let bare = |expression: &Expression| match expression {
-            Expression::Quantity(value, unit) => Some(((**value).clone(), fold::words(unit))),
-            _ => None,
-        };
-        let (own, other) = (bare(gold), bare(answer));
-        if own.is_none() && other.is_none() {
-            return Ok(None);
-        }
-        if !self.is_lenient() {
-            return Ok(Some(match (own, other) {
-                (Some((own, unit)), Some((other, unit_of_other))) if unit == unit_of_other => {
-                    self.same(&own, &other)?
-                }
-                _ => None,
-            }));
-        }
-        let own = own.map_or_else(|| gold.clone(), |(value, _)| value);
-        let other = other.map_or_else(|| answer.clone(), |(value, _)| value);
-        self.same(&own, &other).map(Some)
     }
 
     /// `x = {1, 2}` or `x ∈ {1, 2}` beside the values; `None` for anything else.
@@ -253,8 +298,13 @@ impl Comparison<'_> {
             Mode::Strict => lists,
             Mode::Lenient => is_named(&own) != is_named(&other),
         };
+        // Tuples are solutions or points: those of a list are a set, too.
+        let is_tuple = |item: &Expression| matches!(item, Expression::Tuple(_));
+        let tuples = own.iter().chain(&other).all(is_tuple);
+        let sets = sets[0] || sets[1] || tuples && self.is_lenient();
         match in_order {
             true => self.same_in_order(&own, &other).map(Some),
+            false if sets => self.same_elements(&own, &other).map(Some),
             false => self.same_in_any_order(&own, &other).map(Some),
         }
     }
@@ -288,8 +338,25 @@ impl Comparison<'_> {
         Ok(Some(loosest))
     }
 
-    /// Whether each element of either list is in the other one.
+    /// Whether two lists have the same elements, each as often.
     fn same_in_any_order(&mut self, own: &[Expression], other: &[Expression]) -> Answer {
+        if own.len() != other.len() {
+            return Ok(None);
+        }
+        let mut pairs = Vec::with_capacity(own.len());
+        for gold in own {
+            let alike: Result<Vec<Option<Same>>, Spent> =
+                other.iter().map(|answer| self.same(gold, answer)).collect();
+            pairs.push(alike?);
+        }
+        let ways = [Same::Exactly, Same::Numerically, Same::Rounded];
+        Ok(ways
+            .into_iter()
+            .find(|&loosest| is_matched(&pairs, loosest)))
+    }
+
+    /// Whether each element of either set is in the other one.
+    fn same_elements(&mut self, own: &[Expression], other: &[Expression]) -> Answer {
         let mut loosest = Same::Exactly;
         let mut met = vec![false; other.len()];
         for gold in own {
@@ -346,13 +413,41 @@ impl Comparison<'_> {
 
     fn same_words(&self, gold: &Expression, answer: &Expression) -> bool {
         match (words_of(gold), words_of(answer)) {
-            (Some(own), Some(other)) if self.is_lenient() && own.len() > 1 => {
-                own.eq_ignore_ascii_case(&other)
+            (Some(own), Some(other)) => {
+                let is_text = |side: &Expression| matches!(side, Expression::Text(_));
+                let any_case =
+                    self.is_lenient() && own.len() > 1 && (is_text(gold) || is_text(answer));
+                own == other || any_case && own.to_lowercase() == other.to_lowercase()
             }
-            (Some(own), Some(other)) => own == other,
             _ => false,
         }
     }
+}
+
+/// Whether each row can have a column of its own that is the same, at most as
+/// loosely.
+fn is_matched(pairs: &[Vec<Option<Same>>], loosest: Same) -> bool {
+    /// Finds a column for a row; those of other rows move where they can.
+    fn find(
+        row: usize,
+        fits: &impl Fn(usize, usize) -> bool,
+        tried: &mut [bool],
+        row_of: &mut [Option<usize>],
+    ) -> bool {
+        for column in 0..row_of.len() {
+            if !fits(row, column) || std::mem::replace(&mut tried[column], true) {
+                continue;
+            }
+            if row_of[column].is_none_or(|other| find(other, fits, tried, row_of)) {
+                row_of[column] = Some(row);
+                return true;
+            }
+        }
+        false
+    }
+    let fits = |row: usize, column: usize| pairs[row][column].is_some_and(|same| same <= loosest);
+    let mut row_of = vec![None; pairs.len()];
+    (0..pairs.len()).all(|row| find(row, &fits, &mut vec![false; pairs.len()], &mut row_of))
 }
 
 /// The word that an answer is: `\text{even}`, `even`, `(C)`.

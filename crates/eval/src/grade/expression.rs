@@ -138,6 +138,73 @@ impl Expression {
         }
     }
 
+    /// The expression with parts replaced, from the outside: `by` says what a
+    /// part becomes; `None` keeps it and looks within.
+    pub(super) fn replaced(&self, by: &impl Fn(&Self) -> Option<Self>) -> Self {
+        if let Some(replacement) = by(self) {
+            return replacement;
+        }
+        let all = |parts: &[Self]| parts.iter().map(|part| part.replaced(by)).collect();
+        let one = |part: &Self| Box::new(part.replaced(by));
+        match self {
+            Self::Number(_) | Self::Symbol(_) | Self::Based { .. } | Self::Text(_) => self.clone(),
+            Self::Sum(parts) => Self::Sum(all(parts)),
+            Self::Product(parts) => Self::Product(all(parts)),
+            Self::Power(base, exponent) => Self::Power(one(base), one(exponent)),
+            Self::Function(name, parts) => Self::Function(name.clone(), all(parts)),
+            Self::PlusMinus(inner) => Self::PlusMinus(one(inner)),
+            Self::Percent(inner) => Self::Percent(one(inner)),
+            Self::Quantity(inner, unit) => Self::Quantity(one(inner), unit.clone()),
+            Self::List(parts) => Self::List(all(parts)),
+            Self::Tuple(parts) => Self::Tuple(all(parts)),
+            Self::Set(parts) => Self::Set(all(parts)),
+            Self::Interval(interval) => Self::Interval(Box::new(Interval {
+                low: interval.low.replaced(by),
+                high: interval.high.replaced(by),
+                ..**interval
+            })),
+            Self::Union(parts) => Self::Union(all(parts)),
+            Self::Intersection(parts) => Self::Intersection(all(parts)),
+            Self::Without(from, points) => Self::Without(one(from), one(points)),
+            Self::Matrix(rows) => Self::Matrix(rows.iter().map(|row| all(row)).collect()),
+            Self::Relation(parts, relations) => Self::Relation(all(parts), relations.clone()),
+            Self::Ratio(parts) => Self::Ratio(all(parts)),
+        }
+    }
+
+    /// Whether this or a part of it passes.
+    pub(super) fn any(&self, passes: &impl Fn(&Self) -> bool) -> bool {
+        let any = |parts: &[Self]| parts.iter().any(|part| part.any(passes));
+        passes(self)
+            || match self {
+                Self::Number(_) | Self::Symbol(_) | Self::Based { .. } | Self::Text(_) => false,
+                Self::Sum(parts)
+                | Self::Product(parts)
+                | Self::Function(_, parts)
+                | Self::List(parts)
+                | Self::Tuple(parts)
+                | Self::Set(parts)
+                | Self::Union(parts)
+                | Self::Intersection(parts)
+                | Self::Relation(parts, _)
+                | Self::Ratio(parts) => any(parts),
+                Self::Power(a, b) | Self::Without(a, b) => a.any(passes) || b.any(passes),
+                Self::PlusMinus(inner) | Self::Percent(inner) | Self::Quantity(inner, _) => {
+                    inner.any(passes)
+                }
+                Self::Interval(interval) => interval.low.any(passes) || interval.high.any(passes),
+                Self::Matrix(rows) => rows.iter().any(|row| any(row)),
+            }
+    }
+
+    /// Whether this is a variable: neither a constant nor composed.
+    pub(super) fn is_variable(&self) -> bool {
+        match self {
+            Self::Symbol(name) => !["e", "i", "pi", "infinity"].contains(&name.as_str()),
+            _ => false,
+        }
+    }
+
     pub(super) fn minus(self, other: Self) -> Self {
         Self::Sum(vec![self, other.negative()])
     }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 
 use super::extract::pattern;
 
@@ -16,23 +16,51 @@ pub(super) fn words(text: &str) -> String {
 static OUTWARD: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|quad|qquad|boxed)(?-u:\b)",
-        r"|\\[()\[\]!,;:$ ]|[$\s*]",
+        r"|\\[()\[\]!,;:$ ]|\$|\s+|\*+",
     ))
 });
 
 /// Groups of text, whose content stands for itself.
 pub(super) static TEXT: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"\\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|mathbf|mathit)\s*\{([^{}\\]*)\}",
-    )
+    pattern(concat!(
+        r"\\(?:text|textbf|textit|textrm|textsf|texttt|textsc|textup|textnormal|emph|mbox|hbox",
+        r"|mathrm|mathbf|mathit|mathsf|mathtt|operatorname)\s*\{([^{}\\]*)\}",
+    ))
 });
 
-/// A formula without what does not change it.
+/// The text with the content of groups of text, also of those within each other.
+pub(super) fn without_text_groups(text: &str) -> String {
+    let mut text = text.to_owned();
+    for _ in 0..4 {
+        match TEXT.replace_all(&text, "$1") {
+            std::borrow::Cow::Borrowed(_) => break,
+            std::borrow::Cow::Owned(inner) => text = inner,
+        }
+    }
+    text
+}
+
+/// A formula without what does not change it. Between digits a space does, and
+/// between any two characters an asterisk.
 pub(super) fn formula(text: &str) -> String {
-    let text = TEXT.replace_all(text, "$1");
-    let text = text
+    let text = without_text_groups(text)
         .replace("\\dfrac", "\\frac")
         .replace("\\tfrac", "\\frac");
-    let plain = OUTWARD.replace_all(&text, "");
+    let text = text.trim();
+    let plain = OUTWARD.replace_all(text, |found: &Captures| {
+        let Some(found) = found.get(0) else {
+            return "";
+        };
+        let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+        let (before, behind) = (&text[..found.start()], &text[found.end()..]);
+        match found.as_str() {
+            star if star.starts_with('*') && !before.is_empty() && !behind.is_empty() => "*",
+            space if space.trim().is_empty() => {
+                let digits = digit(before.chars().next_back()) && digit(behind.chars().next());
+                if digits { " " } else { "" }
+            }
+            _ => "",
+        }
+    });
     plain.trim_end_matches(['.', ',', ';', '\\']).to_owned()
 }

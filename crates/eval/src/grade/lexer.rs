@@ -1,6 +1,28 @@
 //! Splits a formula, LaTeX or plain, into tokens.
 
+mod commands;
+
 use super::expression::Relation;
+use super::{units, words};
+
+/// In which of several ways a text is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) commas: Commas,
+    pub(super) letters: Letters,
+}
+
+/// What letters behind a number are that cling to it, or that are a function's
+/// name by chance: `40euros`, `5 tanks`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub(super) enum Letters {
+    /// Variables and functions.
+    Variables,
+    /// A word, where they can be one.
+    Words,
+    /// The same, and one letter is a unit: `5m`.
+    Units,
+}
 
 /// How commas between digits are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +55,8 @@ pub(super) enum TokenKind {
     /// `and`, `or`.
     Conjunction,
     Percent,
+    /// A sign of money.
+    Currency(char),
     Relation(Relation),
     /// `\begin{...}` and `\end{...}`.
     Begin(String),
@@ -48,73 +72,26 @@ pub(super) enum TokenKind {
 
 /// Functions and constants that are known by their names, longest first where
 /// one begins another.
-pub(super) const NAMES: [&str; 37] = [
+pub(super) const NAMES: [&str; 39] = [
     "arcsinh", "arccosh", "arctanh", "arcsin", "arccos", "arctan", "arccot", "arcsec", "arccsc",
     "asin", "acos", "atan", "sinh", "cosh", "tanh", "coth", "sin", "cos", "tan", "cot", "sec",
-    "csc", "log", "ln", "lg", "exp", "sqrt", "cbrt", "abs", "max", "min", "gcd", "lcm", "floor",
-    "ceil", "pi", "infinity",
+    "csc", "cis", "sgn", "log", "ln", "lg", "exp", "sqrt", "cbrt", "abs", "max", "min", "gcd",
+    "lcm", "floor", "ceil", "pi", "infinity",
 ];
 
-/// Units that are shorter than words.
-const SHORT_UNITS: [&str; 26] = [
-    "mm", "cm", "dm", "m", "km", "in", "ft", "yd", "mi", "g", "mg", "kg", "lb", "lbs", "oz", "ml",
-    "mL", "L", "s", "sec", "min", "h", "hr", "am", "pm", "mph",
-];
-
-/// Commands whose group is text.
-const TEXT_COMMANDS: [&str; 16] = [
-    "text",
-    "textbf",
-    "textit",
-    "textrm",
-    "textsf",
-    "texttt",
-    "textnormal",
-    "mbox",
-    "hbox",
-    "mathrm",
-    "mathbf",
-    "mathit",
-    "mathsf",
-    "mathtt",
-    "mathcal",
-    "operatorname",
-];
-
-/// Commands that only change how things look.
-const LOOKS: [&str; 22] = [
-    "left",
-    "right",
-    "big",
-    "Big",
-    "bigg",
-    "Bigg",
-    "bigl",
-    "bigr",
-    "Bigl",
-    "Bigr",
-    "biggl",
-    "biggr",
-    "displaystyle",
-    "textstyle",
-    "limits",
-    "rm",
-    "bf",
-    "it",
-    "phantom",
-    "mathstrut",
-    "middle",
-    "boldsymbol",
-];
+/// Signs of money.
+const CURRENCIES: &str = "€£¥￥₹₩₽₺₪₫₱₦₴฿¢";
 
 /// Splits `text`. Nothing is refused here.
-pub(super) fn tokens(text: &str, commas: Commas) -> Vec<Token> {
+pub(super) fn tokens(text: &str, way: Way) -> Vec<Token> {
     let mut lexer = Lexer {
         characters: text.chars().collect(),
         at: 0,
         depth: 0,
         matrices: 0,
-        commas,
+        way,
+        in_text: false,
+        single_dollar: text.matches('$').count() == 1,
         spaced: false,
         tokens: Vec::new(),
     };
@@ -129,7 +106,11 @@ struct Lexer {
     depth: usize,
     /// Environments that are open.
     matrices: usize,
-    commas: Commas,
+    way: Way,
+    /// Within a group of text, where letters are words.
+    in_text: bool,
+    /// Whether a dollar opens no formula, as it has no partner.
+    single_dollar: bool,
     spaced: bool,
     tokens: Vec<Token>,
 }
@@ -161,7 +142,11 @@ impl Lexer {
         self.at += 1;
         match character {
             c if c.is_whitespace() || c == '~' => self.spaced = true,
-            '$' | '€' | '£' | '¥' | '\u{200b}' => {}
+            '$' if self.single_dollar && self.number_follows() => {
+                self.push(TokenKind::Currency('$'));
+            }
+            '$' | '\u{200b}' => {}
+            c if CURRENCIES.contains(c) => self.push(TokenKind::Currency(c)),
             '\\' => self.command(),
             '*' if self.peek(0) == Some('*') => {
                 self.at += 1;
@@ -179,7 +164,11 @@ impl Lexer {
             '√' => self.push(TokenKind::Name("sqrt".to_owned())),
             '∪' => self.push(TokenKind::Command("cup".to_owned())),
             '∩' => self.push(TokenKind::Command("cap".to_owned())),
-            '°' => self.push(TokenKind::Text("degrees".to_owned())),
+            '∅' => self.push(TokenKind::Command("emptyset".to_owned())),
+            'ℝ' => self.push(TokenKind::Name("mathbb R".to_owned())),
+            '°' | 'º' => self.push(TokenKind::Command("degree".to_owned())),
+            '′' => self.push(TokenKind::Mark('\'')),
+            '.' | ':' | '"' if self.in_text && !self.number_follows() => self.spaced = true,
             '²' | '³' => {
                 self.push(TokenKind::Mark('^'));
                 let digit = if character == '²' { "2" } else { "3" };
@@ -245,7 +234,7 @@ impl Lexer {
         }
         let point = match self.peek(0) {
             Some('.') => true,
-            Some(',') => self.commas == Commas::Decimal && self.depth == 0,
+            Some(',') => self.way.commas == Commas::Decimal && self.depth == 0,
             _ => false,
         };
         let decimals = self.digits(self.at + 1);
@@ -271,6 +260,14 @@ impl Lexer {
         self.push(TokenKind::Number(number));
     }
 
+    /// Whether what stands here begins a number, or a command like `\frac`.
+    fn number_follows(&self) -> bool {
+        let mut rest = self.characters[self.at..].iter().skip_while(|c| **c == ' ');
+        let signed = rest.clone().next() == Some(&'-');
+        let next = if signed { rest.nth(1) } else { rest.next() };
+        next.is_some_and(|next| next.is_ascii_digit() || ".\\".contains(*next))
+    }
+
     /// Characters of the separator of thousands that stands here.
     fn group_separator(&self) -> Option<usize> {
         let rest = &self.characters[self.at..];
@@ -287,13 +284,12 @@ impl Lexer {
             let spaces = behind.chars().take_while(|&c| c == ' ').count();
             return Some(3 + spaces);
         }
-        let plain = self.commas == Commas::Thousands && self.depth == 0;
+        let plain = self.way.commas == Commas::Thousands && self.depth == 0;
         (plain && rest.starts_with([',', ' '])).then_some(1)
     }
 
     fn word(&mut self) {
-        let rest = &self.characters[self.at..];
-        let word: String = rest.iter().take_while(|c| c.is_alphabetic()).collect();
+        let word = self.letters_here();
         let length = word.chars().count();
         self.at += length;
         let behind_number =
@@ -312,7 +308,21 @@ impl Lexer {
                 return self.push(TokenKind::Percent);
             }
             "inf" | "oo" => return self.push(TokenKind::Name("infinity".to_owned())),
+            "minus" | "negative" | "Minus" | "Negative" if self.number_follows() => {
+                return self.push(TokenKind::Mark('-'));
+            }
             _ => {}
+        }
+        let operator_follows = {
+            let next = self.characters[self.at..]
+                .iter()
+                .find(|c| !c.is_whitespace());
+            next.is_some_and(|next| "+-*/^_(=<>'".contains(*next))
+        };
+        if self.in_text && (length > 1 || self.last_is_value())
+            || self.is_word_behind_value(&word, operator_follows)
+        {
+            return self.push(TokenKind::Text(word));
         }
         let known = NAMES.iter().find(|name| word.starts_with(**name));
         let (name, rest) = match known.filter(|name| length <= name.len() + 2) {
@@ -323,17 +333,36 @@ impl Lexer {
             self.push(TokenKind::Name(name.to_owned()));
             return self.letters(rest);
         }
-        let unit = behind_number && SHORT_UNITS.contains(&name) && (self.spaced || length > 1);
-        let operator_follows = {
-            let next = self.characters[self.at..]
-                .iter()
-                .find(|c| !c.is_whitespace());
-            next.is_some_and(|next| "+-*/^_(=<>'".contains(*next))
-        };
-        if unit || length >= 3 && apart && (!operator_follows || !name.is_ascii()) {
+        let unit = behind_number && units::is_short(name) && (self.spaced || length > 1);
+        let is_word = length >= 3 && (!name.is_ascii() || behind_number || words::is_word(name));
+        if unit || is_word && apart && (!operator_follows || !name.is_ascii()) {
             return self.push(TokenKind::Text(name.to_owned()));
         }
         self.letters(name);
+    }
+
+    /// The letters that stand here; in text, also what joins two words to one.
+    fn letters_here(&self) -> String {
+        let rest = &self.characters[self.at..];
+        let joins = |at: usize| {
+            self.in_text
+                && matches!(rest[at], '\'' | '’' | '-')
+                && rest.get(at + 1).is_some_and(|next| next.is_alphabetic())
+        };
+        let end = (0..rest.len()).find(|&at| !rest[at].is_alphabetic() && !joins(at));
+        rest[..end.unwrap_or(rest.len())].iter().collect()
+    }
+
+    /// Whether letters behind a value are a word or a unit in this way to read.
+    fn is_word_behind_value(&self, word: &str, operator_follows: bool) -> bool {
+        if self.way.letters == Letters::Variables || !self.last_is_value() {
+            return false;
+        }
+        match word.chars().count() {
+            1 => self.way.letters == Letters::Units && units::is_short(word) && !operator_follows,
+            _ if NAMES.contains(&word) => units::is_known(word) && !operator_follows,
+            _ => units::is_known(word) || words::is_word(word) && !operator_follows,
+        }
     }
 
     fn letters(&mut self, word: &str) {
@@ -347,154 +376,6 @@ impl Lexer {
         }
     }
 
-    /// What stands behind a backslash.
-    fn command(&mut self) {
-        let rest = &self.characters[self.at..];
-        let mut name: String = rest
-            .iter()
-            .take_while(|c| c.is_ascii_alphabetic())
-            .collect();
-        if name.is_empty() {
-            return self.escaped();
-        }
-        self.at += name.len();
-        // `\quadx`: a missing space.
-        for spacing in ["qquad", "quad"] {
-            if name.starts_with(spacing) {
-                self.at -= name.len() - spacing.len();
-                name.truncate(spacing.len());
-            }
-        }
-        match name.as_str() {
-            "quad" | "qquad" | "enspace" | "thinspace" => self.spaced = true,
-            "begin" | "end" => {
-                let environment = self.group();
-                let environment = environment.trim_end_matches('*').to_owned();
-                if name == "begin" {
-                    self.matrices += 1;
-                    self.push(TokenKind::Begin(environment));
-                } else {
-                    self.matrices = self.matrices.saturating_sub(1);
-                    self.push(TokenKind::End(environment));
-                }
-            }
-            "boxed" | "fbox" => {}
-            name if TEXT_COMMANDS.contains(&name) && self.group_opens() => {
-                let content = self.group();
-                self.text(&content, name == "operatorname");
-            }
-            name if LOOKS.contains(&name) => {
-                // `\left.` is no bracket.
-                if matches!(name, "left" | "right") && self.peek(0) == Some('.') {
-                    self.at += 1;
-                }
-            }
-            _ => {
-                let kind =
-                    relation_command(&name).map_or(TokenKind::Command(name), TokenKind::Relation);
-                self.push(kind);
-            }
-        }
-    }
-
-    /// A backslash and a character that is no letter.
-    fn escaped(&mut self) {
-        let Some(character) = self.peek(0) else {
-            return; // a backslash at the end says nothing
-        };
-        self.at += 1;
-        match character {
-            '{' => {
-                self.depth += 1;
-                self.push(TokenKind::OpenSet);
-            }
-            '}' => {
-                self.depth = self.depth.saturating_sub(1);
-                self.push(TokenKind::CloseSet);
-            }
-            '%' => self.push(TokenKind::Percent),
-            '\\' => {
-                let letter = self.peek(0).is_some_and(|c| c.is_ascii_alphabetic());
-                if letter && self.matrices == 0 {
-                    // Escaped twice on its way here: `\\frac`.
-                    self.command();
-                } else {
-                    self.push(TokenKind::RowBreak);
-                }
-            }
-            '|' => self.push(TokenKind::Mark('|')),
-            ',' | ';' | ':' | ' ' | '\n' | '>' => self.spaced = true,
-            '!' | '(' | ')' | '[' | ']' | '$' => {}
-            other => self.push(TokenKind::Mark(other)),
-        }
-    }
-
-    fn group_opens(&self) -> bool {
-        let mut rest = self.characters[self.at..].iter();
-        rest.find(|c| !c.is_whitespace()) == Some(&'{')
-    }
-
-    /// The content of the group that opens here, and goes behind it.
-    fn group(&mut self) -> String {
-        while self.peek(0).is_some_and(char::is_whitespace) {
-            self.at += 1;
-        }
-        if self.peek(0) != Some('{') {
-            return String::new();
-        }
-        self.at += 1;
-        let (mut depth, mut content) = (1, String::new());
-        while let Some(character) = self.peek(0) {
-            self.at += 1;
-            match character {
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                _ => {}
-            }
-            if depth == 0 {
-                break;
-            }
-            content.push(character);
-        }
-        content
-    }
-
-    /// The content of `\text{}` and its like.
-    fn text(&mut self, content: &str, is_operator: bool) {
-        let trimmed = content.trim();
-        let plain = trimmed.trim_matches(|c: char| c == ',' || c.is_whitespace());
-        let mut letters = plain.chars();
-        let single = letters.next().filter(|_| letters.next().is_none());
-        if let Some(letter) = single.filter(|c| c.is_alphabetic()) {
-            let apart = self.spaced || content.len() > trimmed.len();
-            if apart && self.last_is_value() {
-                return self.push(TokenKind::Text(letter.to_string()));
-            }
-            return self.push(TokenKind::Name(letter.to_string()));
-        }
-        match plain {
-            "" => self.spaced = true,
-            "and" | "or" => self.push(TokenKind::Conjunction),
-            "percent" | "%" | "\\%" | "pct" => self.push(TokenKind::Percent),
-            name if NAMES.contains(&name) || is_operator => {
-                self.push(TokenKind::Name(name.to_owned()));
-            }
-            number if number.chars().all(|c| c.is_ascii_digit() || c == '.') => {
-                self.push(TokenKind::Number(number.to_owned()));
-            }
-            _ => {
-                let ending = ["and", "or"].iter().find_map(|word| {
-                    let rest = plain.strip_suffix(word)?;
-                    rest.ends_with(char::is_whitespace).then(|| rest.trim())
-                });
-                self.push(TokenKind::Text(ending.unwrap_or(plain).to_owned()));
-                if ending.is_some() {
-                    self.push(TokenKind::Conjunction);
-                }
-            }
-        }
-    }
-
     fn last_is_value(&self) -> bool {
         let last = self.tokens.last().map(|token| &token.kind);
         matches!(
@@ -502,18 +383,4 @@ impl Lexer {
             Some(TokenKind::Number(_) | TokenKind::Mark(')' | '}'))
         )
     }
-}
-
-fn relation_command(name: &str) -> Option<Relation> {
-    Some(match name {
-        "le" | "leq" | "leqslant" | "leqq" => Relation::LessOrEqual,
-        "ge" | "geq" | "geqslant" | "geqq" => Relation::GreaterOrEqual,
-        "lt" => Relation::Less,
-        "gt" => Relation::Greater,
-        "ne" | "neq" => Relation::NotEqual,
-        "approx" | "simeq" | "sim" | "cong" => Relation::Approximately,
-        "equiv" => Relation::Equal,
-        "in" => Relation::In,
-        _ => return None,
-    })
 }

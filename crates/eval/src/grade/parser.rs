@@ -5,13 +5,16 @@
 //! answer's and in depth by [`DEEPEST`].
 
 mod operand;
+mod units;
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::Zero;
 
+pub(super) use self::units::in_radians;
+use self::units::{primed, unit_of, with_unit};
 use super::expression::{Expression, Number, Relation};
-use super::lexer::{Commas, Token, TokenKind, tokens};
+use super::lexer::{Token, TokenKind, Way, tokens};
 
 /// Most brackets, fractions and other groups within each other.
 const DEEPEST: usize = 40;
@@ -26,9 +29,9 @@ pub(super) struct Unreadable;
 type Read = Result<Expression, Unreadable>;
 
 /// Reads an answer.
-pub(super) fn parse(text: &str, commas: Commas) -> Read {
+pub(super) fn parse(text: &str, way: Way) -> Read {
     let mut parser = Parser {
-        tokens: tokens(text, commas),
+        tokens: tokens(text, way),
         at: 0,
         depth: 0,
         bars: 0,
@@ -147,17 +150,30 @@ impl Parser {
     }
 
     fn relation(&mut self) -> Read {
-        let mut members = vec![self.union()?];
+        let mut members = vec![self.stacked()?];
         let mut relations = Vec::new();
         while let Some(&TokenKind::Relation(relation)) = self.peek() {
             self.at += 1;
             relations.push(relation);
-            members.push(self.union()?);
+            members.push(self.stacked()?);
         }
         Ok(match relations.is_empty() {
             true => members.remove(0),
             false => Expression::Relation(members, relations),
         })
+    }
+
+    /// `n \choose k`, `a \over b`: all before over all behind.
+    fn stacked(&mut self) -> Read {
+        let above = self.union()?;
+        if self.take_command(&["choose"]) {
+            let below = self.union()?;
+            return Ok(Expression::function("binomial", vec![above, below]));
+        }
+        if self.take_command(&["over"]) {
+            return Ok(above.quotient(self.union()?));
+        }
+        Ok(above)
     }
 
     fn union(&mut self) -> Read {
@@ -258,46 +274,36 @@ impl Parser {
                     _ => divisor,
                 };
                 factors.push(divisor.inverse());
-            } else if let Some(TokenKind::Text(unit)) = self.peek() {
-                let unit = unit.clone();
-                self.at += 1;
+            } else if let Some(unit) = self.unit() {
                 let value = one_product(std::mem::take(&mut factors));
-                factors.push(with_unit(value, unit));
-                self.skip_rest_of_unit();
+                factors.push(with_unit(value, &unit));
             } else if self.begins_operand() {
-                // A number is no factor behind another one: `2 3`.
                 let number = matches!(self.peek(), Some(TokenKind::Number(_)));
+                if number && let Some(Expression::Quantity(..)) = factors.last() {
+                    // `2 hours 30 minutes`
+                    let first = one_product(factors);
+                    let rest = self.within(Self::product)?;
+                    return match rest {
+                        Expression::Quantity(..) | Expression::Sum(_) => {
+                            Ok(Expression::Sum(vec![first, rest]))
+                        }
+                        _ => Err(Unreadable),
+                    };
+                }
+                // A number is no factor behind another one: `2 3`.
                 if number && factors.last().is_some_and(|last| last.number().is_some()) {
                     return Err(Unreadable);
                 }
-                factors.push(self.power()?);
+                let factor = self.power()?;
+                match unit_of(&factor) {
+                    Some(unit) => {
+                        let value = one_product(std::mem::take(&mut factors));
+                        factors.push(with_unit(value, &unit));
+                    }
+                    None => factors.push(factor),
+                }
             } else {
                 return Ok(one_product(factors));
-            }
-        }
-    }
-
-    /// `^2`, or `/s^2`, behind a unit.
-    fn skip_rest_of_unit(&mut self) {
-        loop {
-            if self.take_mark('^') {
-                let open = self.take_mark('{');
-                self.take_mark('-');
-                if matches!(self.peek(), Some(TokenKind::Number(_))) {
-                    self.at += 1;
-                }
-                if open {
-                    self.take_mark('}');
-                }
-            } else if self.peek() == Some(&TokenKind::Mark('/'))
-                && matches!(
-                    self.peek_at(1),
-                    Some(TokenKind::Text(_) | TokenKind::Name(_))
-                )
-            {
-                self.at += 2;
-            } else {
-                return;
             }
         }
     }
@@ -356,17 +362,31 @@ impl Parser {
     fn power(&mut self) -> Read {
         let mut read = self.operand()?;
         for _ in 0..DEEPEST {
-            if self.take_mark('^') {
+            if self.take_empty_group() {
+                continue;
+            } else if self.take_mark('^') {
                 read = self.exponent(read)?;
             } else if self.take_mark('!') {
-                read = Expression::function("factorial", vec![read]);
+                let name = match self.take_mark('!') {
+                    true => "double factorial",
+                    false => "factorial",
+                };
+                read = Expression::function(name, vec![read]);
             } else if self.take(&TokenKind::Percent) {
                 read = match read {
                     Expression::Percent(inner) => Expression::Percent(inner),
                     other => Expression::Percent(Box::new(other)),
                 };
-            } else if self.take_command(&["circ", "degree", "prime"]) {
-                read = with_unit(read, "degrees".to_owned());
+            } else if self.take_command(&["circ", "degree"])
+                || read.number().is_some() && self.take_command(&["deg"])
+            {
+                read = self.degrees(read);
+            } else if read.number().is_some()
+                && let Some(unit) = self.minutes()
+            {
+                read = with_unit(read, unit);
+            } else if self.take_command(&["prime"]) {
+                read = primed(read);
             } else {
                 return Ok(read);
             }
@@ -378,14 +398,21 @@ impl Parser {
     fn exponent(&mut self, base: Expression) -> Read {
         let braced = self.peek() == Some(&TokenKind::Mark('{'));
         let inside = usize::from(braced);
-        if let Some(TokenKind::Command(name)) = self.peek_at(inside)
-            && matches!(name.as_str(), "circ" | "degree" | "prime")
-        {
+        let sign = match self.peek_at(inside) {
+            Some(TokenKind::Command(name)) => Some(name.as_str()),
+            Some(TokenKind::Name(name)) if name == "o" && base.number().is_some() => Some("circ"),
+            _ => None,
+        };
+        if let Some(sign @ ("circ" | "degree" | "prime")) = sign {
+            let is_prime = sign == "prime";
             self.at += 1 + inside;
             if braced {
                 self.expect('}')?;
             }
-            return Ok(with_unit(base, "degrees".to_owned()));
+            return Ok(match is_prime {
+                true => primed(base),
+                false => self.degrees(base),
+            });
         }
         if let Some(TokenKind::Text(unit)) = self.peek_at(inside) {
             let unit = unit.clone(); // `5^{th}`
@@ -393,7 +420,7 @@ impl Parser {
             if braced {
                 self.expect('}')?;
             }
-            return Ok(with_unit(base, unit));
+            return Ok(with_unit(base, &unit));
         }
         let exponent = if braced {
             self.group()?
@@ -406,6 +433,14 @@ impl Parser {
             }
         };
         Ok(base.power(exponent))
+    }
+
+    /// `{}`, which says nothing.
+    fn take_empty_group(&mut self) -> bool {
+        let found = self.peek() == Some(&TokenKind::Mark('{'))
+            && self.peek_at(1) == Some(&TokenKind::Mark('}'));
+        self.at += if found { 2 } else { 0 };
+        found
     }
 
     /// A group in braces.
@@ -443,7 +478,9 @@ enum Sign {
 }
 
 /// Commands between operands.
-const OPERATORS: [&str; 20] = [
+const OPERATORS: [&str; 22] = [
+    "choose",
+    "over",
     "cdot",
     "times",
     "div",
@@ -510,16 +547,6 @@ fn one_product(mut factors: Vec<Expression>) -> Expression {
     match factors.len() {
         1 => factors.remove(0),
         _ => Expression::Product(factors),
-    }
-}
-
-fn with_unit(value: Expression, unit: String) -> Expression {
-    match value {
-        Expression::Quantity(value, before) => {
-            Expression::Quantity(value, format!("{before} {unit}"))
-        }
-        Expression::Text(text) => Expression::Text(format!("{text} {unit}")),
-        value => Expression::Quantity(Box::new(value), unit),
     }
 }
 

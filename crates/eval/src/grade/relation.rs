@@ -81,7 +81,7 @@ fn is_constant(expression: &Expression) -> bool {
 /// Whether an expression only names something: `x`, `f(2)`, `|AB|`, `a:b`.
 pub(super) fn is_name(expression: &Expression) -> bool {
     match expression {
-        Expression::Symbol(name) => !["e", "i", "pi", "infinity"].contains(&name.as_str()),
+        Expression::Symbol(_) => expression.is_variable(),
         Expression::Text(_) => true,
         Expression::Product(parts) | Expression::Ratio(parts) | Expression::Tuple(parts) => {
             parts.iter().all(is_name)
@@ -102,6 +102,8 @@ pub(super) fn same_relation(
     gold: &Expression,
     answer: &Expression,
 ) -> Answer {
+    let renamed = renamed(gold, answer);
+    let answer = renamed.as_ref().unwrap_or(answer);
     let (Some(own), Some(other)) = (Sides::of(gold), Sides::of(answer)) else {
         return same_chain(comparison, gold, answer);
     };
@@ -110,7 +112,7 @@ pub(super) fn same_relation(
         return Ok(Some(same));
     }
     if let (Some(own), Some(other)) = (value_of(gold), value_of(answer)) {
-        if !same_name(&own, &other) {
+        if own.name != other.name {
             return Ok(None);
         }
         return comparison.same(&own.value, &other.value);
@@ -118,10 +120,96 @@ pub(super) fn same_relation(
     same_set(comparison, gold, answer)
 }
 
-fn same_name(own: &Value, other: &Value) -> bool {
-    match (&own.name, &other.name) {
-        (Some(Expression::Function(own, _)), Some(Expression::Function(other, _))) => own == other,
-        (own, other) => own == other,
+/// `f(n) = 3n` with the variable of `f(x) = 3x`, `a_k = 2k` with the index of
+/// `a_n = 2n`, where both define the same name by an equation.
+fn renamed(gold: &Expression, answer: &Expression) -> Option<Expression> {
+    let defined = |side: &Expression| match side {
+        Expression::Relation(members, relations) if relations.contains(&Relation::Equal) => {
+            members.first().and_then(Defined::of)
+        }
+        _ => None,
+    };
+    let (own, other) = (defined(gold)?, defined(answer)?);
+    let alike = own.name == other.name && own.variables.len() == other.variables.len();
+    if !alike || own.variables == other.variables {
+        return None;
+    }
+    // A variable of the gold answer that means something else in the answer.
+    let is_taken = |part: &Expression| {
+        own.variables.contains(part) && !other.variables.contains(part)
+            || matches!(part, Expression::Symbol(name) if own.is_index_of(name) || other.is_index_of(name))
+                && Defined::of(part).is_none_or(|part| part.name != own.name)
+    };
+    let used = |part: &Expression| other.variables.contains(part);
+    if answer.any(&is_taken) || other.is_sequence && !answer.any(&used) {
+        return None;
+    }
+    Some(answer.replaced(&|part| {
+        if other.is_sequence && Defined::of(part).as_ref() == Some(&other) {
+            return own.is_sequence.then(|| Expression::Symbol(own.written()));
+        }
+        let at = other
+            .variables
+            .iter()
+            .position(|variable| variable == part)?;
+        Some(own.variables[at].clone())
+    }))
+}
+
+/// A name with its variables: `f(x, y)`, or `a_n` with its index.
+#[derive(Debug, PartialEq)]
+struct Defined {
+    name: String,
+    variables: Vec<Expression>,
+    is_sequence: bool,
+}
+
+impl Defined {
+    fn of(expression: &Expression) -> Option<Self> {
+        match expression {
+            Expression::Function(name, arguments) => {
+                let variables = match &arguments[..] {
+                    [Expression::List(variables)] => variables.clone(),
+                    arguments => arguments.to_vec(),
+                };
+                let (name, is_sequence) = (name.clone(), false);
+                let all = variables.iter().all(Expression::is_variable);
+                all.then_some(Self {
+                    name,
+                    variables,
+                    is_sequence,
+                })
+            }
+            Expression::Symbol(written) => {
+                let (name, index) = written.split_once('_')?;
+                let mut letters = index.chars();
+                let letter = letters.next().filter(|c| c.is_alphabetic())?;
+                letters.next().is_none().then(|| Self {
+                    name: name.to_owned(),
+                    variables: vec![Expression::symbol(&letter.to_string())],
+                    is_sequence: true,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// A sequence with its index, as a symbol.
+    fn written(&self) -> String {
+        match self.variables.first() {
+            Some(Expression::Symbol(index)) => format!("{}_{index}", self.name),
+            _ => self.name.clone(),
+        }
+    }
+
+    /// Whether a name with an index has this sequence's one in it: `a_{n-1}`.
+    fn is_index_of(&self, name: &str) -> bool {
+        let index = name.split_once('_').map_or("", |(_, index)| index);
+        let variable = |variable: &Expression| match variable {
+            Expression::Symbol(letter) => index.contains(letter.as_str()),
+            _ => false,
+        };
+        self.variables.iter().any(variable)
     }
 }
 

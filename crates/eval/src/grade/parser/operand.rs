@@ -3,11 +3,13 @@
 use num_bigint::BigInt;
 use num_traits::One;
 
+use super::units::{in_radians, with_unit};
 use super::{
     CLOSING, OPERATORS, Parser, Read, Unreadable, is_fraction, literal, number, one_product,
 };
 use crate::grade::expression::{Expression, Interval, Number};
 use crate::grade::lexer::{NAMES, TokenKind};
+use crate::grade::units;
 
 /// Largest power of ten in the period of a decimal.
 const LONGEST_PERIOD: usize = 400;
@@ -23,6 +25,12 @@ impl Parser {
             TokenKind::Name(name) => self.name(name),
             TokenKind::Command(name) => self.command(&name),
             TokenKind::Text(text) => Ok(self.text(text)),
+            TokenKind::Currency(sign) => {
+                let minus = self.take_mark('-');
+                let value = self.within(Self::power)?;
+                let value = if minus { value.negative() } else { value };
+                Ok(with_unit(value, &sign.to_string()))
+            }
             TokenKind::Begin(environment) => self.environment(&environment),
             TokenKind::OpenSet => self.bracketed(Self::set),
             TokenKind::Mark('(' | '[') => {
@@ -160,13 +168,17 @@ impl Parser {
             true => Some(self.argument(true)?),
             false => None,
         };
-        let argument = if name == "sqrt" || name == "cbrt" {
+        let mut argument = if name == "sqrt" || name == "cbrt" {
             self.argument(true)?
         } else if self.peek() == Some(&TokenKind::Mark('(')) {
             self.within(Self::operand)?
         } else {
             self.within(Self::bare_argument)?
         };
+        let takes_angle = ["sin", "cos", "tan", "cot", "sec", "csc", "cis"].contains(&&*name);
+        if takes_angle {
+            argument = in_radians(&self.degrees_behind(argument));
+        }
         let (name, exponent) = match (exponent, name.as_str()) {
             (Some(minus_one), "sin" | "cos" | "tan" | "cot" | "sec" | "csc")
                 if minus_one == Expression::integer(-1) =>
@@ -188,6 +200,12 @@ impl Parser {
                 arguments.extend(base);
                 Expression::Function(name, arguments)
             }
+            "max" | "min" | "gcd" | "lcm" => match argument {
+                Expression::Tuple(of) | Expression::Set(of) | Expression::List(of) => {
+                    Expression::Function(name, of)
+                }
+                of => Expression::Function(name, vec![of]),
+            },
             _ => Expression::Function(name, vec![argument]),
         };
         Ok(match exponent {
@@ -213,7 +231,15 @@ impl Parser {
             }
             factors.push(self.power()?);
         }
-        Ok(one_product(factors))
+        let argument = one_product(factors);
+        if let Some(TokenKind::Text(unit)) = self.peek()
+            && units::part_of_pi(unit).is_some()
+        {
+            let unit = unit.clone();
+            self.at += 1;
+            return Ok(with_unit(argument, &unit));
+        }
+        Ok(argument)
     }
 
     fn command(&mut self, name: &str) -> Read {
@@ -229,6 +255,10 @@ impl Parser {
             }
             "infty" | "infin" => Ok(Expression::symbol("infinity")),
             "emptyset" | "varnothing" => Ok(Expression::Set(Vec::new())),
+            "Gamma" if self.peek() == Some(&TokenKind::Mark('(')) => {
+                let argument = self.within(Self::operand)?;
+                Ok(Expression::function("gamma", vec![argument]))
+            }
             "lfloor" | "lceil" | "lvert" | "lVert" | "langle" => self.delimited(name),
             "overline" | "bar" | "hat" | "vec" | "widehat" | "overrightarrow" | "tilde" | "dot"
             | "mathbb" | "mathfrak" | "mathscr" | "underline" | "angle" | "triangle" => {
