@@ -128,12 +128,11 @@ pub fn forward(
                 block.sequence + block.first,
                 block.sequence + block.first_key,
             );
-            let scores = Shared::new(tile).at(0, 0, keys);
             // SAFETY: `check` proved that all rows and columns of these heads lie
             // inside `qkv`; the tile was grown to rows x keys and is this thread's.
             unsafe {
                 multiply_strided(
-                    scores,
+                    Shared::new(tile).at(0, 0, keys),
                     qkv.at(row, head * e, columns),
                     qkv.at(key_row, heads.key_column(key_head), columns)
                         .transposed(),
@@ -155,11 +154,12 @@ pub fn forward(
                 },
             );
             // SAFETY: as above; this task alone writes these rows and columns of
-            // `out`, and the tile now holds probabilities, zero where unseen.
+            // `out`, and the tile now holds probabilities, zero where unseen. Its
+            // pointer is made anew: the softmax wrote through the slice.
             unsafe {
                 multiply_strided(
                     out.at(row, head * e, out_columns),
-                    scores,
+                    Shared::new(tile).at(0, 0, keys),
                     qkv.at(key_row, heads.value_column(key_head), columns),
                     [block.rows, e, keys],
                     1.0,
@@ -270,8 +270,6 @@ impl Forward<'_> {
             block.sequence + block.first_key,
         );
         let (key, value) = (heads.key_column(key_head), heads.value_column(key_head));
-        let p_matrix = Shared::new(p).at(0, 0, keys);
-        let ds_matrix = Shared::new(ds).at(0, 0, keys);
         let dout = Shared::reading(self.dout).at(row, head * e, out_columns);
         let product = |destination, left, right, sizes, alpha, accumulate| {
             // SAFETY: `check` proved that all rows and columns of these heads lie
@@ -294,7 +292,7 @@ impl Forward<'_> {
         let keys_matrix = self.qkv.at(key_row, key, columns);
         let values = self.qkv.at(key_row, value, columns);
         product(
-            p_matrix,
+            Shared::new(p).at(0, 0, keys),
             queries,
             keys_matrix.transposed(),
             [rows, keys, e],
@@ -302,7 +300,7 @@ impl Forward<'_> {
             false,
         );
         product(
-            ds_matrix,
+            Shared::new(ds).at(0, 0, keys),
             dout,
             values.transposed(),
             [rows, keys, e],
@@ -331,6 +329,9 @@ impl Forward<'_> {
                 }
             },
         );
+        // Pointers to the tiles anew: the softmax wrote through the slices.
+        let p_matrix = Shared::new(p).at(0, 0, keys);
+        let ds_matrix = Shared::new(ds).at(0, 0, keys);
         product(
             dqkv.at(row, head * e, columns),
             ds_matrix,
