@@ -11,6 +11,8 @@ use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use serde::Serialize;
 
+use crate::progress::say;
+
 /// Run the two-armed bandit that shows what importance weighting does.
 ///
 /// The reference pulls two arms equally often; the left one succeeds half of
@@ -87,7 +89,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     io::stdout().lock().write_all(&out)?;
     if let Some(path) = &args.plot {
         write_atomically(path, svg(&runs)?.as_bytes())?;
-        writeln!(io::stderr(), "plot written to {}", path.display())?;
+        say(&format!("plot written to {}", path.display()));
     }
     Ok(())
 }

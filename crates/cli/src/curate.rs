@@ -24,6 +24,7 @@ use crate::mistake::Mistake;
 use crate::progress::say;
 use crate::recipe::EndToken;
 use crate::table::{Table, print_json};
+use crate::terminal;
 
 /// Rows that are looked at together on all cores.
 const CHUNK: usize = 1024;
@@ -407,7 +408,7 @@ impl Report<'_> {
                 writeln!(out, "\n{} removed, for example", step.rule)?;
             }
             for &index in step.removed.iter().take(self.examples) {
-                write!(out, "{}", example(rows.row(index))?)?;
+                write!(out, "{}", terminal::plain(&example(rows.row(index))?))?;
             }
         }
         Ok(())

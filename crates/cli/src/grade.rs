@@ -15,6 +15,7 @@ use iwsft_files::Journal;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::interrupt;
 use crate::mistake::Mistake;
 use crate::progress::{Progress, say};
 use program::Program;
@@ -119,6 +120,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             report
         }
         Some(command) => {
+            interrupt::ends(format!(
+                "stopped; what is graded is kept in {}: the same command goes on from there",
+                Journal::path_for(&out).display()
+            ))?;
             let program = Program::start(command, limit, &args.reward_column)?;
             let (report, journal) = by_program(
                 &args,

@@ -11,6 +11,7 @@ use crate::language::ModelFolder;
 use crate::mistake::Mistake;
 use crate::recipe::{EndToken, Files, Recipe};
 use crate::table::print_json;
+use crate::terminal;
 
 /// Show rows as tokens: which carry loss, with what weight, and where they are cut.
 #[derive(Debug, clap::Args)]
@@ -175,7 +176,7 @@ fn print(folder: &ModelFolder, row: &Inspected) -> anyhow::Result<()> {
     write!(
         out,
         "{heading}{}{heading:#}: {} tokens, {} with loss, weight {}, reward {}, score {}",
-        row.at,
+        terminal::plain(&row.at.to_string()),
         row.length,
         row.loss_tokens,
         row.weight,
@@ -200,6 +201,7 @@ fn print(folder: &ModelFolder, row: &Inspected) -> anyhow::Result<()> {
             Kind::Cut => ("{{", "}}", AnsiColor::Red.on_default().strikethrough()),
         };
         let (open, close) = if coloured { ("", "") } else { (open, close) };
+        let text = terminal::plain(&text);
         write!(out, "{style}{open}{text}{close}{style:#}")?;
     }
     writeln!(out, "\n")?;

@@ -29,6 +29,7 @@ mod sampling;
 mod score;
 mod steps;
 mod table;
+mod terminal;
 mod train;
 mod watch;
 
@@ -73,6 +74,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    interrupt::survive_size_limits();
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if mistake::is_closed_pipe(&error) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::terminal;
 use indicatif::{ProgressBar, ProgressStyle};
 use iwsft_train::{
     EvaluationMetrics, Observer, Plan, RolloutMetrics, StepMetrics, ValidationMetrics,
@@ -60,7 +61,7 @@ impl Progress {
     pub(crate) fn at(&mut self, done: u64, note: impl FnOnce() -> String) {
         let begun = self.done;
         if let Some(bar) = &self.bar {
-            bar.set_message(note());
+            bar.set_message(terminal::in_line(&note()).into_owned());
             bar.set_position(done);
             return;
         }
@@ -91,9 +92,10 @@ impl Progress {
     }
 }
 
-/// Writes a line to standard error; a closed one is no reason to stop.
+/// Writes a line to standard error, with nothing in it that commands a terminal; a
+/// closed one is no reason to stop.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", terminal::plain(text));
 }
 
 /// Seconds as people write them.

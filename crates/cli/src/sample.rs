@@ -16,6 +16,7 @@ use crate::generator::{Generator, Request};
 use crate::language::ModelFolder;
 use crate::sampling::SamplingArgs;
 use crate::table::print_json;
+use crate::terminal;
 use file::Job;
 use prompts::{PromptArgs, PromptRow};
 
@@ -148,7 +149,11 @@ fn one(args: &Args, text: &str) -> anyhow::Result<()> {
             &sampling,
             &mut |_, completion| match args.json {
                 true => print_completion(text, completion),
-                false => Ok(writeln!(std::io::stdout().lock(), "{}", completion.text)?),
+                false => Ok(writeln!(
+                    std::io::stdout().lock(),
+                    "{}",
+                    terminal::for_output(&completion.text)
+                )?),
             },
         );
     }
@@ -214,7 +219,7 @@ impl Shown<'_> {
         let end = text.floor_char_boundary(text.len().saturating_sub(self.held));
         if let Some(new) = text.get(self.printed..end) {
             let mut out = std::io::stdout().lock();
-            write!(out, "{new}")?;
+            write!(out, "{}", terminal::for_output(new))?;
             out.flush()?;
             self.printed = end;
         }
@@ -223,6 +228,10 @@ impl Shown<'_> {
 
     fn end(&self, text: &str) -> anyhow::Result<()> {
         let rest = text.get(self.printed..).unwrap_or_default();
-        Ok(writeln!(std::io::stdout().lock(), "{rest}")?)
+        Ok(writeln!(
+            std::io::stdout().lock(),
+            "{}",
+            terminal::for_output(rest)
+        )?)
     }
 }

@@ -5,14 +5,14 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use iwsft_files::write_atomically;
 use serde_json::Value;
 
-use crate::interrupt;
+use crate::interrupt::{self, children::Followed};
 
 /// Runs commands of this program for one folder of files.
 pub(crate) struct Steps<'a> {
@@ -86,10 +86,17 @@ impl<'a> Steps<'a> {
         if let Some(threads) = self.threads {
             command.args(["--threads", &threads.to_string()]);
         }
-        let output = command
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(log)
-            .output()
+            .spawn()
             .with_context(|| format!("cannot start {shown}"))?;
+        // A signal that only this process gets is the command's as well.
+        let _followed = Followed::process(&child);
+        let output = child
+            .wait_with_output()
+            .with_context(|| format!("cannot wait for {shown}"))?;
         match output.status.code() {
             Some(0) => {}
             Some(interrupt::STATUS) => return Err(Halt::Stopped),

@@ -4,6 +4,8 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use crate::terminal;
+
 /// A plain table whose columns are as wide as they need to be.
 pub(crate) struct Table<const COLUMNS: usize> {
     rows: Vec<[String; COLUMNS]>,
@@ -23,7 +25,8 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     }
 
     pub(crate) fn row(&mut self, row: [String; COLUMNS]) {
-        self.rows.push(row);
+        self.rows
+            .push(row.map(|cell| terminal::in_line(&cell).into_owned()));
     }
 
     pub(crate) fn print(&self) -> anyhow::Result<()> {
@@ -53,10 +56,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
 
 /// One line of JSON.
 pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    writeln!(
-        std::io::stdout().lock(),
-        "{}",
-        serde_json::to_string(value)?
-    )?;
+    let line = serde_json::to_string(value)?;
+    writeln!(std::io::stdout().lock(), "{}", terminal::json(&line))?;
     Ok(())
 }

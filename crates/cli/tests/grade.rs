@@ -385,3 +385,59 @@ fn what_a_program_graded_before_it_failed_is_not_graded_again() {
     assert_eq!(rewards, [json!(0.1), json!(0.2), json!(0.1), json!(0.2)]);
     assert!(!place.exists("graded.jsonl.journal"));
 }
+
+#[test]
+fn the_time_limit_holds_for_a_program_that_closes_its_output_and_goes_on() {
+    let place = Workplace::new();
+    let text = "while read -r line; do echo 1; done; exec >&-; sleep 600 & sleep 600";
+    let command = program(&place, "judge.sh", text);
+    let ended = grade(&place, &["--command", &command, "--time-limit", "1"]);
+    ended.fails(2, &["did not end within 1 s", "--time-limit"]);
+}
+
+/// Whether a process is there.
+#[cfg(unix)]
+fn is_alive(pid: &str) -> bool {
+    let ended = std::process::Command::new("kill")
+        .args(["-0", pid])
+        .output();
+    ended.unwrap().status.success()
+}
+
+#[test]
+#[cfg(unix)]
+fn what_a_grading_program_has_started_ends_with_the_command() {
+    let place = Workplace::new();
+    place.write("rows.jsonl", ROWS);
+    let text = "sleep 600 & echo $! > pid; read -r line; echo 1; sleep 600";
+    let command = program(&place, "judge.sh", text);
+    let arguments = [
+        "grade",
+        "rows.jsonl",
+        "--out",
+        "graded.jsonl",
+        "--command",
+        &command,
+    ];
+    let mut child = place.spawn(&arguments);
+    let started = std::time::Instant::now();
+    let journal = || fs::read_to_string(place.path("graded.jsonl.journal")).unwrap_or_default();
+    while journal().lines().count() < 2 {
+        assert!(started.elapsed().as_secs() < 60, "no row was graded");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let pid = place.read("pid").trim().to_owned();
+    assert!(is_alive(&pid));
+    let id = child.id().to_string();
+    let sent = std::process::Command::new("kill")
+        .args(["-TERM", &id])
+        .status();
+    assert!(sent.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    // A process that was killed is there until its parent takes note.
+    while is_alive(&pid) {
+        assert!(started.elapsed().as_secs() < 60, "{pid} lives on");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(place.exists("graded.jsonl.journal"));
+}

@@ -181,3 +181,60 @@ fn files_named_by_hostile_recipes_are_all_there() {
         }
     }
 }
+
+#[test]
+fn nothing_of_the_working_folder_is_executed() {
+    let place = Workplace::new();
+    // Python looks for modules in the working folder first, unless it is told not to.
+    for module in ["sysconfig.py", "site.py", "os.py"] {
+        place.write(module, "open('EXECUTED', 'w')");
+    }
+    // A search path with an empty entry leads here.
+    place.write("python3", "#!/bin/sh\ntouch EXECUTED\n");
+    let program = place.path("python3");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    place.write("libmujoco.so", "no library");
+    let mut command = place.command(&["control", "doctor", "--seconds", "0.01", "Pendulum"]);
+    let path = std::env::var("PATH").unwrap();
+    command.env("PATH", format!(":.:{path}"));
+    command.env("LD_LIBRARY_PATH", ":");
+    for variable in ["LIBMUJOCO", "VIRTUAL_ENV", "CONDA_PREFIX"] {
+        command.env_remove(variable);
+    }
+    let ended = place.run(command);
+    assert!(!place.exists("EXECUTED"), "{ended}");
+    assert!(!ended.to_string().contains("no library"), "{ended}");
+}
+
+#[test]
+fn what_the_outside_world_says_never_commands_a_terminal() {
+    const COMMANDS: &str = "\x1b]0;X\x07\x1b[2J\u{9b}2J";
+    let place = Workplace::new();
+    let named = format!("a{COMMANDS}.jsonl");
+    let row = json!({"completion": COMMANDS, "answer": "1", "id": COMMANDS});
+    place.write(&named, &format!("{row}\n"));
+    place.write(
+        "bad.toml",
+        &format!("[model]\npath = \"{}\"", "x\\u001b]0;X\\u0007"),
+    );
+    let grade = ["grade", &named, "--out", "out.jsonl", "--show-wrong", "1"];
+    let missing = format!("{COMMANDS}.toml");
+    for arguments in [
+        &grade[..],
+        &["curate", &named, "--out", "o.jsonl"],
+        &["train", "bad.toml"],
+        &["train", &missing],
+        &["sample", &missing, "--prompt", "x"],
+        &["eval", "model", "--benchmark", COMMANDS, "--out", "r"],
+        &["report", COMMANDS],
+    ] {
+        let ended = place.iwsft(arguments);
+        let told = format!("{}{}", ended.stdout, ended.stderr);
+        let commands = |c: char| c.is_control() && c != '\n' && c != '\t';
+        assert!(!told.contains(commands), "{arguments:?}: {told:?}");
+    }
+}

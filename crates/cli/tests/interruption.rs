@@ -302,3 +302,40 @@ fn a_damaged_checkpoint_is_named_and_an_earlier_one_resumes_to_the_same_bytes() 
     assert_same(&place, "run", "whole");
     assert_eq!(number(&place.metrics("run", "step")[119], "step"), 120.0);
 }
+
+/// Sends a signal to a run and its message.
+fn signal(child: &Child, signal: &str) {
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args([signal, &pid]).status();
+    assert!(sent.unwrap().success());
+}
+
+#[test]
+fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    let place = Workplace::new();
+    let train = place.command(&arguments("run", &[]));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]);
+    shell.arg(train.get_program()).args(train.get_args());
+    shell.current_dir(place.root());
+    let mut child = shell.spawn().unwrap();
+    wait_for(&mut child, "a step", || logged(&place, "run") > 5);
+    signal(&child, "-HUP");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(place.checkpoints("run").last(), Some(&120));
+}
+
+#[test]
+fn a_signal_that_comes_twice_at_once_still_saves() {
+    let place = Workplace::new();
+    for name in ["-TERM", "-INT"] {
+        let run = &name[1..];
+        let mut child = place.spawn(&arguments(run, &[]));
+        wait_for(&mut child, "a step", || logged(&place, run) > 5);
+        signal(&child, name);
+        signal(&child, name);
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        let last = place.checkpoints(run).pop();
+        assert_eq!(last, Some(logged(&place, run) as u64), "{name}");
+    }
+}

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::mistake::Mistake;
 use crate::progress::Progress;
 use crate::table::{Table, print_json};
+use crate::terminal;
 
 /// Say which MuJoCo was found, make and step every environment, and time it.
 #[derive(Debug, clap::Args)]
@@ -66,11 +67,19 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     if args.json {
         return print_lines(&trials);
     }
-    writeln!(std::io::stdout().lock(), "{}\n", found(library()))?;
+    writeln!(
+        std::io::stdout().lock(),
+        "{}\n",
+        terminal::plain(&found(library()))
+    )?;
     table(&trials).print()?;
     for error in trials.iter().filter_map(|(_, trial)| trial.as_ref().err()) {
         if library().is_ok() {
-            writeln!(std::io::stdout().lock(), "\n{error}.")?;
+            writeln!(
+                std::io::stdout().lock(),
+                "\n{}.",
+                terminal::plain(&error.to_string())
+            )?;
         }
     }
     Ok(())

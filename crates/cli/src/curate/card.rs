@@ -6,6 +6,7 @@ use std::fmt::Write;
 use iwsft_data::curation::{Candidates, Step};
 
 use crate::curate::source::Source;
+use crate::terminal;
 
 /// Widest bar of a histogram.
 const BAR: usize = 40;
@@ -33,9 +34,9 @@ impl Card<'_> {
             .first()
             .and_then(|(file, _)| file.path.file_name());
         let name = name.unwrap_or_default().to_string_lossy();
-        writeln!(card, "# Data card: {name}\n")?;
+        writeln!(card, "# Data card: {}\n", escaped(&name))?;
         writeln!(card, "Made by iwsft {} with\n", env!("CARGO_PKG_VERSION"))?;
-        writeln!(card, "```sh\n{}\n```", command_line())?;
+        fenced(&mut card, &command_line())?;
         card.push_str("\n## Sources\n\n");
         files(&mut card, self.sources)?;
         if !self.evaluations.is_empty() {
@@ -68,7 +69,7 @@ impl Card<'_> {
                 prompts_left,
                 ..
             } = step;
-            let removed = step.removed.len();
+            let (setting, removed) = (escaped(setting), step.removed.len());
             writeln!(
                 card,
                 "| {rule} | {setting} | {before} | {removed} | {left} | {prompts_left} |"
@@ -80,7 +81,7 @@ impl Card<'_> {
                 if std::mem::take(&mut first) {
                     card.push('\n');
                 }
-                writeln!(card, "- {}, {name}: {count}", step.rule)?;
+                writeln!(card, "- {}, {}: {count}", step.rule, escaped(name))?;
             }
         }
         if let Some(split) = &self.split {
@@ -90,7 +91,7 @@ impl Card<'_> {
     }
 
     fn result(&self, card: &mut String, file: &Source, rows: &[usize]) -> std::fmt::Result {
-        writeln!(card, "\n## {}\n", file.path.display())?;
+        writeln!(card, "\n## {}\n", escaped(&file.path.to_string_lossy()))?;
         let mut distinct = rows.to_vec();
         distinct.dedup();
         writeln!(card, "| | |\n| --- | ---: |")?;
@@ -122,10 +123,30 @@ impl Card<'_> {
 fn files(card: &mut String, files: &[Source]) -> std::fmt::Result {
     card.push_str("| file | rows | blake3 |\n| --- | ---: | --- |\n");
     for file in files {
-        let (path, rows, hash) = (file.path.display(), file.rows, &file.blake3);
+        let path = escaped(&file.path.to_string_lossy());
+        let (rows, hash) = (file.rows, &file.blake3);
         writeln!(card, "| {path} | {rows} | `{hash}` |")?;
     }
     Ok(())
+}
+
+/// A text of the outside world, such that Markdown shows it as it is.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in terminal::in_line(text).chars() {
+        if "\\`*[]<>|&#!~$".contains(character) {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
+/// A command in a block of its own, whose fence is longer than any in it.
+fn fenced(card: &mut String, command: &str) -> std::fmt::Result {
+    let runs = command.split(|c| c != '`').map(str::len);
+    let fence = "`".repeat(runs.max().unwrap_or(0).max(2) + 1);
+    writeln!(card, "{fence}sh\n{}\n{fence}", terminal::in_line(command))
 }
 
 /// ": 3 values from 0 to 1, mean 0.5, median 0.5"
@@ -242,6 +263,16 @@ mod tests {
         let many = reward_bins(&values);
         assert_eq!(many.len(), 10);
         assert_eq!(many[9], ("90.000 to 100.000".to_owned(), 11));
+    }
+
+    #[test]
+    fn what_files_and_settings_are_called_cannot_write_the_card() {
+        let name = "a|b [x](javascript:y) <script> `c`\n# d\x1b";
+        let expected = r"a\|b \[x\](javascript:y) \<script\> \`c\`\\n\# d\\u{1b}";
+        assert_eq!(escaped(name), expected);
+        let mut card = String::new();
+        fenced(&mut card, "iwsft curate '````\n# d'").unwrap();
+        assert_eq!(card, "`````sh\niwsft curate '````\\n# d'\n`````\n");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::results::{BenchmarkResults, Results};
 use crate::mistake::Mistake;
 use crate::table::{Table, print_json};
+use crate::terminal;
 
 /// Say whether the second model is better than the first, problem by problem.
 #[derive(Debug, clap::Args)]
@@ -81,7 +82,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     print(&compared)?;
     let mut out = std::io::stdout().lock();
     for compared in &compared {
-        std::io::Write::write_all(&mut out, format!("\n{}\n", sentence(compared)).as_bytes())?;
+        std::io::Write::write_all(
+            &mut out,
+            format!("\n{}\n", terminal::plain(&sentence(compared))).as_bytes(),
+        )?;
     }
     Ok(())
 }

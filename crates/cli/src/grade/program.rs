@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use super::rows::Row;
+use crate::interrupt::children::Followed;
 use crate::mistake::Mistake;
 
 /// Rows that are on their way to the program.
@@ -35,6 +36,8 @@ const MOST_LINE: u64 = 16 << 20;
 pub(super) struct Program {
     command: String,
     child: Child,
+    /// Ends the program with all that it has started.
+    followed: Option<Followed>,
     /// Lines for the program; gone once there are no more.
     rows: Option<SyncSender<String>>,
     answers: Receiver<std::io::Result<String>>,
@@ -58,12 +61,13 @@ impl Program {
         let Some((name, arguments)) = words.split_first() else {
             return Err(mistake("is empty; give a program to run".to_owned()).into());
         };
-        let mut child = Command::new(name)
+        let mut program = Command::new(name);
+        program
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
+            .stderr(Stdio::piped());
+        let (mut child, followed) = Followed::spawn_group(&mut program)
             .map_err(|error| mistake(format!("cannot start `{name}`: {error}")))?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -87,6 +91,7 @@ impl Program {
         Ok(Self {
             command: command.to_owned(),
             child,
+            followed: Some(followed),
             rows: Some(rows),
             answers,
             last_words,
@@ -203,7 +208,20 @@ impl Program {
                 );
             }
         }
-        let status = self.child.wait()?;
+        // Whoever closes its output may live on.
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait()? {
+                break status;
+            }
+            if begun.elapsed() >= self.limit {
+                return Err(self.mistake(&format!(
+                    "closed its output and did not end within {} s; --time-limit allows more",
+                    self.limit.as_secs_f64()
+                )));
+            }
+            thread::sleep(LOOK_EVERY);
+        };
         match status.success() {
             true => Ok(()),
             false => Err(self.mistake(&format!("answered all rows and then failed with {status}"))),
@@ -251,6 +269,7 @@ impl Drop for Program {
     fn drop(&mut self) {
         // Nothing to do where it has ended already.
         let _ = self.child.kill();
+        self.followed = None;
         let _ = self.child.wait();
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::rows::Row;
 use crate::table::{Table, print_json};
+use crate::terminal;
 
 /// Characters of a completion's end that are shown.
 const SHOWN: usize = 300;
@@ -153,7 +154,7 @@ impl Report {
             writeln!(
                 to,
                 "\n{heading}{}{heading:#}: gold {:?}, found {}: {}",
-                wrong.at,
+                terminal::plain(&wrong.at.to_string()),
                 wrong.gold,
                 match &wrong.extracted {
                     Some(answer) => format!("{answer:?}"),
@@ -161,7 +162,7 @@ impl Report {
                 },
                 name(&wrong.reason),
             )?;
-            writeln!(to, "{}", wrong.completion)?;
+            writeln!(to, "{}", terminal::plain(&wrong.completion))?;
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ use ratatui::crossterm::terminal::{
 };
 
 use super::view::{self, View};
+use crate::interrupt;
 use crate::progress::say;
 
 /// Time between two pictures.
@@ -130,10 +131,8 @@ fn draw(
         if has_event
             && let Ok(Event::Key(key)) = event::read()
             && asks_to_stop(key)
-            && stop.swap(true, Ordering::Relaxed)
         {
-            give_back();
-            std::process::exit(130);
+            interrupt::ask(stop, true);
         }
     }
 }

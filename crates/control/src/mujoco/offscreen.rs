@@ -48,6 +48,13 @@ type Handle = *mut c_void;
 fn load(names: [&str; 2]) -> Result<&'static Library, String> {
     let mut reason = String::new();
     for name in names {
+        if let Some(file) = super::search::in_working_folder(name.as_ref()) {
+            reason = format!(
+                "{} lies in the working folder, of which nothing is opened",
+                file.display()
+            );
+            continue;
+        }
         // SAFETY: the initialisers of a system's graphics library, which any program
         // that draws runs.
         match unsafe { open(name) } {

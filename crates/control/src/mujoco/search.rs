@@ -1,6 +1,6 @@
 //! Where MuJoCo's library may be.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,16 +14,23 @@ const VARIABLE: &str = "LIBMUJOCO";
 /// where the system's loader looks. A library that cannot be loaded ends the
 /// search: going on would hide what is wrong with it.
 pub(super) fn find() -> Result<Library, MujocoError> {
-    let places = Places::new(|name| std::env::var_os(name), ask_python);
+    let mut places = Places::new(|name| std::env::var_os(name), ask_python);
     if let Some(path) = places.files.first() {
         return Library::open(path);
     }
     if !places.is_named {
         let name = libloading::library_filename("mujoco");
-        match Library::open(Path::new(&name)) {
-            // As a rule because there is none.
-            Err(MujocoError::Load { .. }) => {}
-            found => return found,
+        if let Some(file) = in_working_folder(&name) {
+            places.searched.push(format!(
+                "{} (in the working folder, of which nothing is opened unless {VARIABLE} names it)",
+                file.display()
+            ));
+        } else {
+            match Library::open(Path::new(&name)) {
+                // As a rule because there is none.
+                Err(MujocoError::Load { .. }) => {}
+                found => return found,
+            }
         }
     }
     Err(MujocoError::NotFound {
@@ -122,20 +129,58 @@ fn sorted(folder: &Path) -> Vec<PathBuf> {
 
 /// Where the Python on the path keeps packages, the user's own included. It is
 /// asked, because it may be a wrapper (as pyenv's) that stands somewhere else.
+/// Asked in isolation (`-I`), it runs nothing of the working folder, and neither
+/// does a path that leads there.
 fn ask_python() -> Vec<PathBuf> {
     const QUESTION: &str = "import site, sysconfig\n\
         print(sysconfig.get_path('platlib'))\n\
         print(site.getusersitepackages())";
+    let path = std::env::var_os("PATH").unwrap_or_default();
     for python in ["python3", "python"] {
-        let answer = Command::new(python).args(["-c", QUESTION]).output();
+        let Some(python) = on_path(&path, python) else {
+            continue;
+        };
+        let answer = Command::new(python).args(["-I", "-c", QUESTION]).output();
         if let Ok(answer) = answer
             && answer.status.success()
         {
             let text = String::from_utf8_lossy(&answer.stdout);
-            return text.lines().map(PathBuf::from).collect();
+            let folders = text.lines().map(PathBuf::from);
+            return folders.filter(|folder| folder.is_absolute()).collect();
         }
     }
     Vec::new()
+}
+
+/// The first program `name` in the absolute folders of a search path. An empty or
+/// relative one means the working folder, of which nothing is run.
+fn on_path(path: &OsStr, name: &str) -> Option<PathBuf> {
+    std::env::split_paths(path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
+        .find(|program| program.is_file())
+}
+
+/// The file that the system's loader would take from the working folder for
+/// `name`: where `LD_LIBRARY_PATH` has an empty or relative entry, as it easily
+/// comes by a colon at its end.
+pub(super) fn in_working_folder(name: &OsStr) -> Option<PathBuf> {
+    let path = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"]
+        .into_iter()
+        .filter_map(std::env::var_os)
+        .filter(|path| !path.is_empty());
+    let entries: Vec<PathBuf> = path
+        .flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
+        .collect();
+    found_relative(&entries, name)
+}
+
+fn found_relative(entries: &[PathBuf], name: &OsStr) -> Option<PathBuf> {
+    entries
+        .iter()
+        .filter(|entry| !entry.is_absolute())
+        .map(|entry| Path::new(".").join(entry).join(name))
+        .find(|file| file.exists())
 }
 
 #[cfg(test)]
@@ -216,5 +261,28 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+    }
+
+    #[test]
+    fn a_search_path_that_leads_to_the_working_folder_runs_nothing_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = format!("python3{}", std::env::consts::EXE_SUFFIX);
+        fs::write(folder.path().join(&name), "").unwrap();
+        let path = std::env::join_paths([Path::new(""), Path::new("."), folder.path()]).unwrap();
+        let found = on_path(&path, "python3").unwrap();
+        assert_eq!(found, folder.path().join(name));
+        assert_eq!(on_path(OsStr::new(":.:bin"), "python3"), None);
+    }
+
+    #[test]
+    fn a_relative_entry_of_the_loaders_path_is_found_out() {
+        // Tests run in the folder of the crate.
+        let entries = [PathBuf::from("/usr/lib"), PathBuf::from("")];
+        let found = found_relative(&entries, OsStr::new("Cargo.toml"));
+        assert!(found.is_some_and(|file| file.ends_with("Cargo.toml")));
+        assert_eq!(
+            found_relative(&entries[..1], OsStr::new("Cargo.toml")),
+            None
+        );
     }
 }
