@@ -118,6 +118,7 @@ impl Setting {
             tokens,
             step_weight,
             straddles,
+            ..
         } = encoded;
         let spelling = tokens
             .iter()

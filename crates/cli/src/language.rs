@@ -141,6 +141,7 @@ impl ModelFolder {
                 tokens,
                 step_weight,
                 straddles,
+                unlearnable: None,
             }),
             Err(LmError::MaskEmpty { .. }) => Ok(Encoded::default()),
             Err(error) => Err(error),
@@ -233,7 +234,14 @@ impl ModelFolder {
         section: &DataSection,
     ) -> anyhow::Result<(Dataset, Mixture, Report)> {
         let rules = section.rules(self.tokenizer.end_tokens(), self.config.max_position);
-        let encode = |row: &Row| self.encode(row, section.end_token);
+        // Rows that cannot be learnt are for the data's rules to count and list.
+        let encode = |row: &Row| match self.encode(row, section.end_token) {
+            Err(error @ LmError::Unlearnable { .. }) => Ok(Encoded {
+                unlearnable: Some(error.to_string()),
+                ..Encoded::default()
+            }),
+            encoded => encoded,
+        };
         let sources = files.sources(&section.columns);
         let (dataset, mixture, reports) = Mixture::load(&sources, encode, &rules)?;
         let mut report = Report::default();

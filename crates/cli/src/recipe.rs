@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use iwsft_data::{Columns, EmptyMask, Rules, Source, TooLong};
+use iwsft_data::{Columns, EmptyMask, Rules, Source, TooLong, Unlearnable};
 use iwsft_lm::weights::WeightType;
 use iwsft_objective::ObjectiveSpec;
 use iwsft_train::TrainConfig;
@@ -104,6 +104,8 @@ pub(crate) struct DataSection {
     pub(crate) max_length: Option<usize>,
     #[serde(default)]
     pub(crate) too_long: TooLong,
+    #[serde(default)]
+    pub(crate) unlearnable: Unlearnable,
     #[serde(default)]
     pub(crate) empty_mask: EmptyMask,
     #[serde(default)]
@@ -284,6 +286,7 @@ impl DataSection {
     pub(crate) fn rules(&self, end_tokens: &[u32], context: usize) -> Rules {
         Rules {
             min_reward: self.min_reward,
+            unlearnable: self.unlearnable,
             empty_mask: self.empty_mask,
             require_end: (self.end_token == EndToken::Require).then(|| end_tokens.to_vec()),
             max_length: Some(self.max_length.unwrap_or(context)),

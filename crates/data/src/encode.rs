@@ -40,6 +40,17 @@ pub enum EmptyMask {
     Skip,
 }
 
+/// What to do with a row some of whose words do not get into its tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unlearnable {
+    /// Read to the end, then stop with an error that lists them.
+    #[default]
+    Error,
+    /// Leave the row out, and list it in the report.
+    Skip,
+}
+
 /// Which rows become trajectories. The rules apply in the order of the fields,
 /// `min_reward` before a row is encoded at all.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -47,6 +58,8 @@ pub enum EmptyMask {
 pub struct Rules {
     /// Keeps rows whose reward is at least this; a row without one is an error.
     pub min_reward: Option<f32>,
+    /// What to do with a row that wants learnt what is not among its tokens.
+    pub unlearnable: Unlearnable,
     /// What to do with a row of which no token carries loss.
     pub empty_mask: EmptyMask,
     /// The last token with loss must be one of these, before any cut. A recipe
@@ -65,8 +78,8 @@ impl Dataset {
     ///
     /// # Errors
     /// The first error of a row, of `encode`, or of a rule, in the order of
-    /// the rows; rows without loss, and that no row is left, are only known at
-    /// the end.
+    /// the rows; rows that cannot be learnt or have no loss, and that no row is
+    /// left, are only known at the end.
     pub fn build<E>(
         path: &Path,
         rows: impl IntoIterator<Item = Result<Row, DataError>>,
@@ -113,6 +126,12 @@ impl Dataset {
                 break;
             }
         }
+        if report.unlearnable > 0 && rules.unlearnable == Unlearnable::Error {
+            return Err(DataError::Unlearnable {
+                count: report.unlearnable,
+                first: report.unlearnable_at,
+            });
+        }
         if report.empty_mask > 0 && rules.empty_mask == EmptyMask::Error {
             return Err(DataError::EmptyMask {
                 count: report.empty_mask,
@@ -149,8 +168,13 @@ fn admit(
         mut tokens,
         mut step_weight,
         straddles,
+        unlearnable,
     } = encoded;
     let at = row.at;
+    if let Some(reason) = unlearnable {
+        report.cannot_learn(&at, reason);
+        return Ok(());
+    }
     if tokens.len() != step_weight.len() {
         return Err(DataError::Misaligned {
             at,

@@ -23,7 +23,7 @@ fn row(line: u64, text: &str) -> Row {
     }
 }
 
-/// One token a letter; capitals carry loss.
+/// One token a letter; capitals carry loss, and what shouts cannot be learnt.
 fn letters(row: &Row) -> Result<Encoded, Infallible> {
     let Content::Text(text) = &row.content else {
         panic!("a test row of another form");
@@ -35,6 +35,7 @@ fn letters(row: &Row) -> Result<Encoded, Infallible> {
             .map(|letter| f32::from(u8::from(letter.is_uppercase())))
             .collect(),
         straddles: text.contains('|'),
+        unlearnable: text.contains('!').then(|| format!("{text} is loud")),
     })
 }
 
@@ -62,6 +63,35 @@ fn rows(texts: &[&str]) -> Vec<Row> {
         .zip(texts)
         .map(|(line, text)| row(line, text))
         .collect()
+}
+
+#[test]
+fn rows_that_cannot_be_learnt_are_an_error_at_the_end_or_dropped_and_listed_with_the_reason() {
+    let list = || rows(&["aB", "cD!", "e", "F!"]);
+    let message = build(list(), &Rules::default()).unwrap_err();
+    assert!(message.starts_with("2 row(s)"), "{message}");
+    assert!(message.contains("rows.jsonl:2: cD! is loud"), "{message}");
+    assert!(message.contains("rows.jsonl:4: F! is loud"), "{message}");
+    assert!(message.contains("unlearnable = \"skip\""), "{message}");
+
+    let rules = Rules {
+        unlearnable: Unlearnable::Skip,
+        empty_mask: EmptyMask::Skip,
+        ..Rules::default()
+    };
+    let (data, report) = build(list(), &rules).unwrap();
+    assert_eq!(texts(&data), ["aB"]);
+    assert_eq!((report.unlearnable, report.empty_mask), (2, 1));
+    let said = report.to_string();
+    assert!(said.contains("dropped, cannot be learnt"), "{said}");
+    assert!(said.contains("rows.jsonl:4: F! is loud"), "{said}");
+
+    let many = (0..25).map(|i| row(i + 1, "A!")).collect();
+    let message = build(many, &Rules::default()).unwrap_err();
+    assert!(message.contains("and 15 more"), "{message}");
+    let mut both = report.clone();
+    both.merge(&report);
+    assert_eq!((both.unlearnable, both.unlearnable_at.len()), (4, 4));
 }
 
 #[test]

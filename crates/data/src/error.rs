@@ -282,6 +282,18 @@ pub enum DataError {
         /// The longest length allowed.
         max_length: usize,
     },
+    /// What these rows want learnt is not all among their tokens.
+    #[error(
+        "{count} row(s) want learnt what does not get into their tokens{}\n\
+         correct them, or set unlearnable = \"skip\" to leave them out",
+        reasons(first, *count)
+    )]
+    Unlearnable {
+        /// Number of such rows.
+        count: usize,
+        /// The first of them, and why.
+        first: Vec<(Location, String)>,
+    },
     /// No token of these rows carries loss.
     #[error(
         "{count} row(s) have no token that carries loss ({}); correct them, or set \
@@ -399,4 +411,16 @@ fn listing(first: &[Location], count: usize) -> String {
         listed.push_str(&format!(" and {} more", count - first.len()));
     }
     listed
+}
+
+/// A line for each row, with the reason, behind a line break.
+fn reasons(first: &[(Location, String)], count: usize) -> String {
+    let mut lines: String = first
+        .iter()
+        .map(|(at, reason)| format!("\n  {at}: {reason}"))
+        .collect();
+    if count > first.len() {
+        lines.push_str(&format!("\n  and {} more", count - first.len()));
+    }
+    lines
 }

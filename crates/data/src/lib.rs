@@ -65,8 +65,11 @@
 //!     |row| {
 //!         // One token a byte of the row, all with loss (but the first).
 //!         let tokens: Vec<u32> = format!("{:?}", row.content).bytes().map(u32::from).collect();
-//!         let step_weight = vec![1.0; tokens.len()];
-//!         Ok::<_, Infallible>(Encoded { tokens, step_weight, straddles: false })
+//!         Ok::<_, Infallible>(Encoded {
+//!             step_weight: vec![1.0; tokens.len()],
+//!             tokens,
+//!             ..Encoded::default()
+//!         })
 //!     },
 //!     &Rules::default(),
 //! )?;
@@ -100,7 +103,7 @@ mod trajectory;
 mod writer;
 
 pub use columns::Columns;
-pub use encode::{EmptyMask, Rules, TooLong};
+pub use encode::{EmptyMask, Rules, TooLong, Unlearnable};
 pub use epoch::EpochOrder;
 pub use error::DataError;
 pub use mixture::{Mixture, Pool, Source};

@@ -71,7 +71,7 @@ fn loading_joins_the_sources_in_order_with_a_report_each() {
         Ok::<_, Infallible>(Encoded {
             tokens: text.bytes().map(u32::from).collect(),
             step_weight: vec![1.0; text.len()],
-            straddles: false,
+            ..Encoded::default()
         })
     };
     let (data, mixture, reports) = Mixture::load(&list, bytes, &Rules::default()).unwrap();

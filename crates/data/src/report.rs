@@ -12,7 +12,7 @@ use crate::row::Location;
 pub const LISTED: usize = 10;
 
 /// What was read, kept and dropped. `rows_read` is the sum of `kept` and of
-/// what the four rules dropped.
+/// what the rules dropped.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Rows in the files.
@@ -23,6 +23,8 @@ pub struct Report {
     pub below_min_reward: usize,
     /// Dropped: longer than `max_length`.
     pub too_long: usize,
+    /// Dropped: some of what they want learnt is not among their tokens.
+    pub unlearnable: usize,
     /// Dropped: no token carries loss.
     pub empty_mask: usize,
     /// Dropped: every token that carries loss was behind `max_length`.
@@ -47,10 +49,20 @@ pub struct Report {
     /// The first of those, as `path:line`.
     #[serde(serialize_with = "as_text")]
     pub straddling_at: Vec<Location>,
+    /// The first rows that cannot be learnt from, as `path:line`, and why not.
+    #[serde(serialize_with = "as_texts")]
+    pub unlearnable_at: Vec<(Location, String)>,
 }
 
 fn as_text<S: serde::Serializer>(list: &[Location], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(list.iter().map(Location::to_string))
+}
+
+fn as_texts<S: serde::Serializer>(
+    list: &[(Location, String)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(list.iter().map(|(at, reason)| format!("{at}: {reason}")))
 }
 
 impl Report {
@@ -80,6 +92,13 @@ impl Report {
         }
     }
 
+    pub(crate) fn cannot_learn(&mut self, at: &Location, reason: String) {
+        self.unlearnable += 1;
+        if self.unlearnable_at.len() < LISTED {
+            self.unlearnable_at.push((at.clone(), reason));
+        }
+    }
+
     /// Adds the counts of another file.
     pub fn merge(&mut self, other: &Report) {
         self.longest = self.longest.max(other.longest);
@@ -92,6 +111,7 @@ impl Report {
         self.kept += other.kept;
         self.below_min_reward += other.below_min_reward;
         self.too_long += other.too_long;
+        self.unlearnable += other.unlearnable;
         self.empty_mask += other.empty_mask;
         self.truncated_away += other.truncated_away;
         self.truncated += other.truncated;
@@ -103,6 +123,8 @@ impl Report {
         self.straddling += other.straddling;
         self.straddling_at.extend_from_slice(&other.straddling_at);
         self.straddling_at.truncate(LISTED);
+        self.unlearnable_at.extend_from_slice(&other.unlearnable_at);
+        self.unlearnable_at.truncate(LISTED);
     }
 
     /// The error for a file of which nothing is left.
@@ -120,10 +142,11 @@ impl Report {
         }
     }
 
-    fn drops(&self) -> [(&'static str, usize); 4] {
+    fn drops(&self) -> [(&'static str, usize); 5] {
         [
             ("below min_reward", self.below_min_reward),
             ("too long", self.too_long),
+            ("cannot be learnt", self.unlearnable),
             ("no loss tokens", self.empty_mask),
             ("no loss tokens left when cut", self.truncated_away),
         ]
@@ -182,19 +205,30 @@ impl fmt::Display for Report {
                  should begin the answer"
             )?;
         }
-        if !self.empty_mask_at.is_empty() {
-            write!(f, "\nno loss tokens:")?;
-            for at in &self.empty_mask_at {
-                write!(f, "\n  {at}")?;
-            }
-            if self.empty_mask > self.empty_mask_at.len() {
-                write!(
-                    f,
-                    "\n  and {} more",
-                    self.empty_mask - self.empty_mask_at.len()
-                )?;
-            }
-        }
-        Ok(())
+        let reasons = self.unlearnable_at.iter();
+        let reasons = reasons.map(|(at, reason)| format!("{at}: {reason}"));
+        listing(f, "cannot be learnt", reasons, self.unlearnable)?;
+        let places = self.empty_mask_at.iter().map(Location::to_string);
+        listing(f, "no loss tokens", places, self.empty_mask)
     }
+}
+
+/// The first of `count` rows that a rule dropped, if there are any.
+fn listing(
+    f: &mut fmt::Formatter<'_>,
+    rule: &str,
+    rows: impl ExactSizeIterator<Item = String>,
+    count: usize,
+) -> fmt::Result {
+    let listed = rows.len();
+    if listed > 0 {
+        write!(f, "\n{rule}:")?;
+    }
+    for row in rows {
+        write!(f, "\n  {row}")?;
+    }
+    if count > listed {
+        write!(f, "\n  and {} more", count - listed)?;
+    }
+    Ok(())
 }

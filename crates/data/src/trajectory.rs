@@ -14,6 +14,9 @@ pub struct Encoded {
     /// Whether a token straddles the border between what carries loss and what
     /// stands before it, which a report counts.
     pub straddles: bool,
+    /// Why the row cannot teach what it wants to, where that is so: some of its words
+    /// are not among the tokens.
+    pub unlearnable: Option<String>,
 }
 
 /// One row as tokens.

@@ -6,8 +6,10 @@
 
 mod environment;
 pub use environment::today;
+mod fit;
+pub(crate) use fit::content_texts;
 mod generation_tag;
-mod python;
+pub(crate) mod python;
 
 #[cfg(test)]
 mod tests;
@@ -105,7 +107,9 @@ impl ChatTemplate {
     }
 
     /// The text of a conversation. With `add_generation_prompt` it ends with what
-    /// precedes the assistant's next message.
+    /// precedes the assistant's next message. Content that is a list of text parts,
+    /// and arguments of tool calls that are JSON in a string, are given to the
+    /// template in the form that it reads.
     ///
     /// # Errors
     /// When the template refuses the conversation or needs what it does not have.
@@ -115,11 +119,22 @@ impl ChatTemplate {
         add_generation_prompt: bool,
         options: &RenderOptions,
     ) -> Result<String, LmError> {
+        let messages = self.fit(messages, add_generation_prompt, options)?;
+        self.render_as_is(&messages, add_generation_prompt, options)
+    }
+
+    /// As [`Self::render`], of messages that are in the form that the template reads.
+    pub(crate) fn render_as_is(
+        &self,
+        messages: &[Value],
+        add_generation_prompt: bool,
+        options: &RenderOptions,
+    ) -> Result<String, LmError> {
         let context = self.context(messages, add_generation_prompt, options);
         self.run(&self.plain, &context, options)
     }
 
-    /// As [`Self::render`], with the places of the assistant's text. `None` when
+    /// As [`Self::render_as_is`], with the places of the assistant's text. `None` when
     /// the template does not mark them.
     pub(crate) fn render_marked(
         &self,

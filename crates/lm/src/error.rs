@@ -206,7 +206,7 @@ pub enum LmError {
     /// Which tokens of a rendering are the assistant's cannot be told.
     #[error(
         "chat template {template}: the loss mask of message {message} cannot be derived: {reason}. \
-         Use a template that marks the assistant's text with {{% generation %}}"
+         {remedy}"
     )]
     MaskNotDerivable {
         /// Where the template comes from.
@@ -215,6 +215,24 @@ pub enum LmError {
         message: usize,
         /// Why not.
         reason: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// What a message wants learnt is not in the text that the template makes of it.
+    #[error(
+        "chat template {template} leaves out what message {message} wants learnt: {words:?} of its \
+         `{field}` is not in the text. Use a template that writes it (model.chat_template), correct \
+         the row, or give the message \"weight\": 0"
+    )]
+    Unlearnable {
+        /// Where the template comes from.
+        template: String,
+        /// Index of the message, from 0.
+        message: usize,
+        /// The field of the message, with the path inside it.
+        field: String,
+        /// The first words that are missing.
+        words: String,
     },
     /// No token of a row would carry loss.
     #[error("no token carries loss: {reason}")]

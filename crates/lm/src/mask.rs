@@ -6,6 +6,7 @@
 
 mod generation;
 mod prefix;
+mod wanted;
 
 use std::ops::Range;
 
@@ -30,11 +31,13 @@ pub struct Masked {
     pub straddles: bool,
 }
 
-/// The text of one message that the assistant wrote, and how much it counts.
+/// A text that the assistant wrote.
 #[derive(Debug, Clone, PartialEq)]
 struct Span {
     bytes: Range<usize>,
-    message: usize,
+    /// The message that it belongs to; `None` where that cannot be told and all of
+    /// the assistant's messages have the same weight.
+    message: Option<usize>,
 }
 
 /// Encodes a conversation with loss on the assistant's text, its end-of-turn
@@ -50,9 +53,10 @@ struct Span {
 /// assistant's messages and 0 for others, which cannot have another weight.
 ///
 /// # Errors
-/// When the messages are malformed, the template refuses them, the assistant's
-/// text cannot be told apart ([`LmError::MaskNotDerivable`]) or no token would
-/// carry loss ([`LmError::MaskEmpty`]).
+/// When the messages are malformed, the template refuses them, it leaves out what a
+/// message with weight says ([`LmError::Unlearnable`]), the assistant's text cannot
+/// be told apart ([`LmError::MaskNotDerivable`]) or no token would carry loss
+/// ([`LmError::MaskEmpty`]).
 pub fn encode_messages(
     tokenizer: &Tokenizer,
     template: &ChatTemplate,
@@ -70,10 +74,11 @@ pub fn encode_messages(
             },
         });
     }
+    let messages = template.fit(messages, false, options)?;
     let conversation = Conversation {
         tokenizer,
         template,
-        messages,
+        messages: &messages,
         options,
     };
     let (text, spans) = if template.marks_generation() {
@@ -81,10 +86,12 @@ pub fn encode_messages(
     } else {
         prefix::spans(&conversation, &weights)?
     };
+    wanted::check(&conversation, &text, &spans, &weights)?;
     let located = tokenizer.locate(&text)?;
+    let alike = weights.iter().copied().fold(0.0, f32::max);
     let weighted: Vec<(Range<usize>, f32)> = spans
         .into_iter()
-        .map(|span| (span.bytes, weights[span.message]))
+        .map(|span| (span.bytes, span.message.map_or(alike, |m| weights[m])))
         .collect();
     let straddles = weighted.iter().any(|(span, _)| {
         let across = |bytes: &Range<usize>| bytes.start < span.start && span.start < bytes.end;
@@ -197,7 +204,7 @@ struct Conversation<'a> {
 
 impl Conversation<'_> {
     fn render(&self, messages: &[Value], prompt: bool) -> Result<String, LmError> {
-        self.template.render(messages, prompt, self.options)
+        self.template.render_as_is(messages, prompt, self.options)
     }
 
     /// A span of `text` with the end-of-turn token that follows it: `closing`, or
@@ -224,10 +231,17 @@ impl Conversation<'_> {
     }
 
     fn not_derivable(&self, message: usize, reason: impl Into<String>) -> LmError {
+        let remedy = if self.template.marks_generation() {
+            "Use a template with {% generation %} around what each message of the assistant says, \
+             inside of the loop over the messages, or give these messages the same weight"
+        } else {
+            "Use a template that marks the assistant's text with {% generation %}"
+        };
         LmError::MaskNotDerivable {
             template: self.template.origin().into(),
             message,
             reason: reason.into(),
+            remedy,
         }
     }
 }

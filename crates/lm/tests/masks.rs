@@ -156,33 +156,37 @@ fn a_prompt_that_no_turn_begins_with_is_an_error_until_its_variable_is_set() {
 #[test]
 fn where_history_is_written_differently_the_mask_fits_the_text_as_written() {
     let fixtures = Fixtures::load();
+    let template = fixtures.template("reasoning");
+    // Earlier reasoning is left out, so what had it is context.
     let expected = [
         (
             "thought",
+            vec![],
             vec!["<think>\ntwo and two\n</think>\n\n4<|end|>"],
         ),
         (
             "thoughts",
-            vec![
-                "4<|end|>",
-                "<think>\nthree and three\n</think>\n\nsix<|end|>",
-            ],
+            vec![None, Some(0.0), None, None],
+            vec!["<think>\nthree and three\n</think>\n\nsix<|end|>"],
         ),
         (
             "tools",
+            vec![None, Some(0.0), None, None, None, None],
             vec![
-                "<call>{\"a\": 1, \"b\": [2.5, null, \"<é>\"]}</call><|end|>",
                 "It is 3.5.<|end|>",
                 "<think>\nIt was right.\n</think>\n\nYes.<|end|>",
             ],
         ),
     ];
-    for (chat, texts) in expected {
+    for (chat, weights, texts) in expected {
         let case = fixtures
             .of("reasoning")
             .find(|case| case["chat"] == chat)
             .unwrap();
-        let encoded = fixtures.encode("reasoning", &case["messages"]).unwrap();
+        let options = RenderOptions::default();
+        let messages = list(&case["messages"]);
+        let encoded =
+            encode_messages(&fixtures.tokenizer, &template, messages, &weights, &options).unwrap();
         assert_eq!(json!(encoded.tokens), case["tokens"], "{chat}");
         assert_eq!(fixtures.loss_texts(&encoded), texts, "{chat}");
     }
@@ -466,7 +470,8 @@ fn masks_of_well_known_templates_cover_the_answers_and_their_ends() {
         thought("two and two", "It is 4."),
         thought("three and three", "It is 6."),
     ];
-    let last = vec!["It is 4.<|im_end|>".to_owned(), both[1].clone()];
+    // These two leave the reasoning of earlier turns out, so the first must be context.
+    let last = vec![both[1].clone()];
     // These two say themselves what carries loss, line breaks included; transformers'
     // `return_assistant_tokens_mask` gives the same texts.
     let with = |before: &str| {
@@ -487,15 +492,347 @@ fn masks_of_well_known_templates_cover_the_answers_and_their_ends() {
         let source = templates[name].as_str().unwrap();
         let template =
             ChatTemplate::new(source, name, fixtures.tokenizer.special_tokens()).unwrap();
-        let options = RenderOptions::default();
-        let encoded = encode_messages(
-            &fixtures.tokenizer,
-            &template,
-            list(&messages),
-            &[],
-            &options,
-        )
-        .unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(&fixtures.loss_texts(&encoded), expected, "{name}");
+        let all = learnt(&fixtures, &template, &messages, &[]);
+        let texts = if *expected == last {
+            assert_eq!(left_out(all).0, 1, "{name}");
+            learnt(
+                &fixtures,
+                &template,
+                &messages,
+                &[None, Some(0.0), None, None],
+            )
+        } else {
+            all
+        };
+        let texts = texts.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(&texts, expected, "{name}");
     }
+}
+
+/// A template of our own, compiled with the fixtures' special tokens.
+fn template(fixtures: &Fixtures, name: &str, source: &str) -> ChatTemplate {
+    ChatTemplate::new(source, name, fixtures.tokenizer.special_tokens()).unwrap()
+}
+
+/// The texts with loss, or the error.
+fn learnt(
+    fixtures: &Fixtures,
+    template: &ChatTemplate,
+    messages: &Value,
+    weights: &[Option<f32>],
+) -> Result<Vec<String>, LmError> {
+    let options = RenderOptions::default();
+    let messages = list(messages);
+    encode_messages(&fixtures.tokenizer, template, messages, weights, &options)
+        .map(|encoded| fixtures.loss_texts(&encoded))
+}
+
+/// Field and words of what the template leaves out.
+fn left_out(result: Result<Vec<String>, LmError>) -> (usize, String, String) {
+    match result {
+        Err(LmError::Unlearnable {
+            message,
+            field,
+            words,
+            ..
+        }) => (message, field, words),
+        other => panic!("{other:?}"),
+    }
+}
+
+const TURNS: &str = "{% for m in messages %}<|start|>{{ m.role }}\n{{ m.content }}<|end|>\n{% endfor %}\
+    {% if add_generation_prompt %}<|start|>assistant\n{% endif %}";
+
+#[test]
+fn words_that_a_template_cuts_away_are_refused_and_not_left_out_in_silence() {
+    let fixtures = Fixtures::load();
+    let turn = |content: &str| {
+        format!(
+            "{{% for m in messages %}}<|start|>{{{{ m.role }}}}\n{content}<|end|>\n{{% endfor %}}\
+             {{% if add_generation_prompt %}}<|start|>assistant\n{{% endif %}}"
+        )
+    };
+    let said = "<think>\nTwo and two.\n</think>\n\n4";
+    let question = json!({ "role": "user", "content": "2+2? Not two and two." });
+    for (name, content, message, missing) in [
+        (
+            "cut",
+            "{{ m.content.split('</think>')[-1].lstrip() }}",
+            json!({ "role": "assistant", "content": said }),
+            ("content", "<think>"),
+        ),
+        (
+            "unknown",
+            "{{ m.content }}",
+            json!({ "role": "assistant", "content": "4", "reasoning_content": "Two and two." }),
+            ("reasoning_content", "Two and two."),
+        ),
+        (
+            "lower",
+            "{{ m.content | lower }}",
+            json!({ "role": "assistant", "content": "It is Four." }),
+            ("content", "It is Four."),
+        ),
+        (
+            "one line",
+            "{{ m.content.split() | join(' ') }}",
+            json!({ "role": "assistant", "content": "a:\n    b" }),
+            ("content", "a:\n    b"),
+        ),
+        (
+            "no calls",
+            "{{ m.content }}",
+            json!({ "role": "assistant", "content": "I look.", "tool_calls": [
+                { "type": "function", "function": { "name": "sky", "arguments": { "city": "Oslo" } } }
+            ] }),
+            ("tool_calls[0].function.name", "sky"),
+        ),
+        (
+            "calls without arguments",
+            "{{ m.content }}{% for c in m.tool_calls %}{{ c.function.name }}{% endfor %}",
+            json!({ "role": "assistant", "content": "", "tool_calls": [
+                { "type": "function", "function": { "name": "sky", "arguments": "{\"city\": \"Oslo\"}" } }
+            ] }),
+            ("tool_calls[0].function.arguments.city", "city"),
+        ),
+        (
+            "either content or calls",
+            "{% if m.tool_calls %}{{ m.tool_calls | tojson }}{% else %}{{ m.content }}{% endif %}",
+            json!({ "role": "assistant", "content": "I look.", "tool_calls": [
+                { "name": "sky", "arguments": { "n": 3.5 } }
+            ] }),
+            ("content", "I look."),
+        ),
+    ] {
+        let template = template(&fixtures, name, &turn(content));
+        let messages = json!([question, message]);
+        let (index, field, words) = left_out(learnt(&fixtures, &template, &messages, &[]));
+        assert_eq!(
+            (index, field.as_str(), words.as_str()),
+            (1, missing.0, missing.1),
+            "{name}"
+        );
+        let more = json!([question, message, question, { "role": "assistant", "content": "yes" }]);
+        let weights = [None, Some(0.0), None, None];
+        let texts = learnt(&fixtures, &template, &more, &weights).unwrap();
+        assert_eq!(texts, ["yes<|end|>"], "{name}: context may be cut");
+    }
+}
+
+#[test]
+fn reasoning_of_earlier_turns_that_a_template_drops_is_refused_unless_it_has_no_weight() {
+    let fixtures = Fixtures::load();
+    let case = fixtures
+        .of("reasoning")
+        .find(|case| case["chat"] == "thoughts")
+        .unwrap();
+    let template = fixtures.template("reasoning");
+    let result = learnt(&fixtures, &template, &case["messages"], &[]);
+    let error = result.as_ref().unwrap_err().to_string();
+    for part in [
+        "message 1",
+        "`content`",
+        "model.chat_template",
+        "\"weight\": 0",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert_eq!(left_out(result).0, 1);
+    let weights = [None, Some(0.0), None, None];
+    let texts = learnt(&fixtures, &template, &case["messages"], &weights).unwrap();
+    assert_eq!(texts, ["<think>\nthree and three\n</think>\n\nsix<|end|>"]);
+}
+
+#[test]
+fn white_space_around_texts_and_tags_is_the_templates_business() {
+    let fixtures = Fixtures::load();
+    let turns = "{% for m in messages %}{% set c = m.content %}<|start|>{{ m.role }}\n\
+        {% if '</think>' in c %}{% set t = c.split('</think>')[0].split('<think>')[-1].strip() %}\
+        {% set c = c.split('</think>')[-1].strip() %}\
+        {% if t %}{{ '<think>\n' + t + '\n</think>\n\n' }}{% endif %}{% endif %}{{ c | trim }}<|end|>\n{% endfor %}\
+        {% if add_generation_prompt %}<|start|>assistant\n{% endif %}";
+    let template = template(&fixtures, "spaced", turns);
+    for (content, text) in [
+        ("  4\n", "4<|end|>"),
+        (
+            "<think> two </think>4",
+            "<think>\ntwo\n</think>\n\n4<|end|>",
+        ),
+        ("<think>\n\n</think>\n\n4", "4<|end|>"),
+        ("a < b and <b>c</b>", "a < b and <b>c</b><|end|>"),
+        ("", "<|end|>"),
+    ] {
+        let messages = json!([
+            { "role": "user", "content": "2+2?" },
+            { "role": "assistant", "content": content },
+        ]);
+        assert_eq!(
+            learnt(&fixtures, &template, &messages, &[]).unwrap(),
+            [text]
+        );
+    }
+}
+
+#[test]
+fn what_the_generation_prompt_says_of_a_message_is_in_the_text() {
+    let fixtures = Fixtures::load();
+    let turns = "{% for m in messages %}<|start|>{{ m.role }}\n{{ m.content }}<|end|>{% endfor %}\
+        {% if add_generation_prompt %}<|start|>assistant\n<think>\n{% endif %}";
+    let template = template(&fixtures, "open", turns);
+    let messages = json!([
+        { "role": "user", "content": "2+2?" },
+        { "role": "assistant", "content": "<think>\ntwo\n</think>\n\n4" },
+    ]);
+    let texts = learnt(&fixtures, &template, &messages, &[]).unwrap();
+    assert_eq!(texts, ["two\n</think>\n\n4<|end|>"]);
+}
+
+#[test]
+fn text_parts_are_joined_where_a_template_reads_strings_and_left_where_it_reads_parts() {
+    let fixtures = Fixtures::load();
+    let turn = |content: &str| TURNS.replace("{{ m.content }}", content);
+    let part = |text: &str| json!({ "type": "text", "text": text });
+    let messages = json!([
+        { "role": "user", "content": [part("2 + "), part("2?")] },
+        { "role": "assistant", "content": [part("It is"), " 4."] },
+    ]);
+    for (name, content, expected) in [
+        ("strings", "{{ m.content + '' }}", "It is 4.<|end|>"),
+        (
+            "silent",
+            "{% if m.content is string %}{{ m.content }}{% endif %}",
+            "It is 4.<|end|>",
+        ),
+        ("printing", "{{ m.content }}", "It is 4.<|end|>"),
+        (
+            "both",
+            "{% if m.content is string %}{{ m.content }}{% else %}\
+             {% for p in m.content %}{{ p.text or p }}{% if not loop.last %}/{% endif %}{% endfor %}{% endif %}",
+            "It is/ 4.<|end|>",
+        ),
+        (
+            "parts",
+            "{% for p in m.content %}[{{ p.text or p }}]{% endfor %}",
+            "[It is][ 4.]<|end|>",
+        ),
+    ] {
+        let template = template(&fixtures, name, &turn(content));
+        let texts = learnt(&fixtures, &template, &messages, &[]).unwrap();
+        assert_eq!(texts, [expected], "{name}");
+        let prompt = template.render(&list(&messages)[..1], true, &RenderOptions::default());
+        assert!(prompt.unwrap().contains("2 +"), "{name}");
+    }
+    let silent = template(
+        &fixtures,
+        "mute",
+        &turn("{% if m.content is number %}{{ m.content }}{% endif %}"),
+    );
+    let error = learnt(&fixtures, &silent, &messages, &[])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("mute") && error.contains("parts"), "{error}");
+}
+
+#[test]
+fn parts_that_are_no_text_are_refused_with_their_type() {
+    let fixtures = Fixtures::load();
+    let messages = json!([
+        { "role": "user", "content": [
+            { "type": "text", "text": "What is it?" },
+            { "type": "image_url", "image_url": { "url": "data:..." } },
+        ] },
+        { "role": "assistant", "content": "A cat." },
+    ]);
+    let error = fixtures.encode("plain", &messages).unwrap_err().to_string();
+    for part in ["part 1", "message 0", "image_url", "only text"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn arguments_given_as_json_text_are_objects_for_templates_that_want_objects() {
+    let fixtures = Fixtures::load();
+    let turn = |call: &str| {
+        TURNS.replace(
+            "{{ m.content }}",
+            &format!("{{{{ m.content }}}}{{% for c in m.tool_calls or [] %}}{call}{{% endfor %}}"),
+        )
+    };
+    let text = r#"{"city":"Oslo","n":1}"#;
+    let call = |arguments: Value| json!({ "function": { "name": "sky", "arguments": arguments } });
+    let flat = |arguments: Value| json!({ "name": "sky", "arguments": arguments });
+    let object = json!({ "city": "Oslo", "n": 1 });
+    let dumped = r#"sky{"city": "Oslo", "n": 1}<|end|>"#;
+    let given = format!("sky{text}<|end|>");
+    let name = "{% set c = c.function or c %}{{ c.name }}";
+    for (template_name, written, from_text, from_object) in [
+        ("json", "{{ c.arguments | tojson }}", dumped, dumped),
+        ("text", "{{ '' + c.arguments }}", given.as_str(), dumped),
+        ("prints", "{{ c.arguments }}", given.as_str(), dumped),
+        (
+            "either",
+            "{% if c.arguments is string %}{{ c.arguments }}{% else %}{{ c.arguments | tojson }}{% endif %}",
+            dumped,
+            dumped,
+        ),
+        (
+            "items",
+            "{% for k, v in c.arguments.items() %} {{ k }}={{ v }}{% endfor %}",
+            "sky city=Oslo n=1<|end|>",
+            "sky city=Oslo n=1<|end|>",
+        ),
+    ] {
+        let template = template(&fixtures, template_name, &turn(&format!("{name}{written}")));
+        for (calls, expected) in [
+            (json!([call(json!(text))]), from_text),
+            (json!([flat(json!(text))]), from_text),
+            (json!([call(object.clone())]), from_object),
+            (json!([flat(object.clone())]), from_object),
+        ] {
+            let messages = json!([
+                { "role": "user", "content": "Weather?" },
+                { "role": "assistant", "content": "", "tool_calls": calls },
+            ]);
+            let texts = learnt(&fixtures, &template, &messages, &[]).unwrap();
+            assert_eq!(texts, [expected], "{template_name} {calls}");
+        }
+    }
+}
+
+#[test]
+fn a_span_behind_the_loop_counts_as_the_assistants_where_all_its_messages_count_alike() {
+    let fixtures = Fixtures::load();
+    let source = "{% for m in messages %}<|start|>{{ m.role }}\n{% if m.role == 'assistant' %}\
+        {% generation %}{{ m.content }}<|stop|>{% endgeneration %}{% else %}{{ m.content }}<|stop|>{% endif %}\
+        {% endfor %}{% if add_generation_prompt %}<|start|>assistant\n{% else %}\
+        {% generation %}<|end|>{% endgeneration %}{% endif %}";
+    let template = template(&fixtures, "behind", source);
+    let messages = json!([
+        { "role": "user", "content": "2+2?" },
+        { "role": "assistant", "content": "It is 4." },
+        { "role": "user", "content": "Sure?" },
+        { "role": "assistant", "content": "Yes." },
+    ]);
+    let texts = learnt(&fixtures, &template, &messages, &[]).unwrap();
+    assert_eq!(texts, ["It is 4.<|stop|>", "Yes.<|stop|><|end|>"]);
+    // What the last message ends with is its own, and has its weight.
+    let weights = [None, Some(0.5), None, Some(0.0)];
+    let texts = learnt(&fixtures, &template, &messages, &weights).unwrap();
+    assert_eq!(texts, ["It is 4.<|stop|>"]);
+    // Behind a question the token is no message's.
+    let open = json!([
+        messages[0],
+        messages[1],
+        messages[2],
+        messages[3],
+        messages[2]
+    ]);
+    let texts = learnt(&fixtures, &template, &open, &[]).unwrap();
+    assert_eq!(texts, ["It is 4.<|stop|>", "Yes.<|stop|>", "<|end|>"]);
+    let weights = [None, Some(0.5), None, None, None];
+    let error = learnt(&fixtures, &template, &open, &weights)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("different weights"), "{error}");
+    assert!(error.contains("the same weight"), "{error}");
 }

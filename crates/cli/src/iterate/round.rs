@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
-use iwsft_data::{Columns, EmptyMask, EpochOrder, Mixture, TooLong};
+use iwsft_data::{Columns, EmptyMask, EpochOrder, Mixture, TooLong, Unlearnable};
 use iwsft_files::write_atomically;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -210,6 +210,7 @@ impl Rounds<'_> {
                 min_reward: None,
                 max_length: None,
                 too_long: TooLong::default(),
+                unlearnable: Unlearnable::default(),
                 empty_mask: EmptyMask::default(),
                 end_token: EndToken::default(),
             },

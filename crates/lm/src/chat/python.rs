@@ -26,6 +26,35 @@ pub(super) fn from_json(json: &serde_json::Value) -> Value {
     }
 }
 
+/// A JSON value as by Python's `repr()`.
+pub(crate) fn repr(json: &serde_json::Value) -> String {
+    Repr(&from_json(json)).to_string()
+}
+
+/// A JSON value as by `json.dumps(ensure_ascii=False)`.
+pub(crate) fn json(json: &serde_json::Value) -> String {
+    dumps(json, false)
+}
+
+/// A JSON value as by `json.dumps()`.
+pub(crate) fn ascii_json(json: &serde_json::Value) -> String {
+    dumps(json, true)
+}
+
+fn dumps(json: &serde_json::Value, ascii: bool) -> String {
+    let mut dump = Dump {
+        out: String::new(),
+        ascii,
+        indent: None,
+        separators: (", ".into(), ": ".into()),
+        sort_keys: false,
+        depth: 0,
+    };
+    // JSON values have nothing that cannot be written.
+    let _ = dump.value(&from_json(json));
+    dump.out
+}
+
 /// A value as by Python's `str()`.
 pub(super) struct Str<'a>(pub(super) &'a Value);
 

@@ -36,7 +36,10 @@ pub(super) fn spans(
                 "its text is empty or overlaps the message before it",
             ));
         }
-        found.push(Span { bytes, message });
+        found.push(Span {
+            bytes,
+            message: Some(message),
+        });
     }
     Ok((whole, found))
 }
