@@ -17,6 +17,7 @@ use iwsft_train::{PolicyFiles, ReferenceKey, SourceError, Trajectories};
 use serde_json::Value;
 
 use crate::mistake::Mistake;
+use crate::not_a_model;
 use crate::progress::say;
 use crate::recipe::{DataSection, EndToken, Files, ModelSection};
 
@@ -43,12 +44,8 @@ impl ModelFolder {
         chat_template: Option<&Path>,
         render: RenderOptions,
     ) -> anyhow::Result<Self> {
-        if !path.is_dir() {
-            return Err(Mistake::new(format!(
-                "{}: no such model folder; expected config.json, tokenizer.json and model.safetensors in it",
-                path.display()
-            ))
-            .into());
+        if let Some(refusal) = not_a_model::refusal(path) {
+            return Err(refusal.into());
         }
         let config = ModelConfig::from_folder(path)?;
         let mut tokenizer = Tokenizer::from_folder(path)?;
@@ -105,6 +102,9 @@ impl ModelFolder {
 
     /// The network and the folder's weights.
     pub(crate) fn load(&self, plan: MemoryPlan) -> anyhow::Result<(LanguageModel, Tensor)> {
+        if let Some(refusal) = not_a_model::without_weights(&self.path) {
+            return Err(refusal.into());
+        }
         let model = LanguageModel::new(self.config.clone(), plan);
         let parameters = weights::load(&self.path, model.layout())?;
         Ok((model, Tensor::from_vec(parameters)))
@@ -130,7 +130,13 @@ impl ModelFolder {
                     .map(|(turn, _)| (turn, Some(0.0)));
                 self.encode_turns(row, prompt.chain(turns(completion, "assistant")))
             }
-            Content::Messages(messages) => self.encode_turns(row, of_messages(messages)),
+            Content::Messages(messages) => match row.plain_pair() {
+                Some((prompt, completion)) if self.template.is_none() => {
+                    let tokenizer = &self.tokenizer;
+                    mask::encode_prompt_completion(tokenizer, &prompt, &completion, append_end)
+                }
+                _ => self.encode_turns(row, of_messages(messages)),
+            },
         };
         match masked {
             Ok(Masked {
@@ -235,7 +241,7 @@ impl ModelFolder {
     ) -> anyhow::Result<(Dataset, Mixture, Report)> {
         let rules = section.rules(self.tokenizer.end_tokens(), self.config.max_position);
         // Rows that cannot be learnt are for the data's rules to count and list.
-        let encode = |row: &Row| match self.encode(row, section.end_token) {
+        let encode = |_, row: &Row| match self.encode(row, section.end_token) {
             Err(error @ LmError::Unlearnable { .. }) => Ok(Encoded {
                 unlearnable: Some(error.to_string()),
                 ..Encoded::default()
@@ -245,7 +251,12 @@ impl ModelFolder {
         let sources = files.sources(&section.columns);
         let (dataset, mixture, reports) = Mixture::load(&sources, encode, &rules)?;
         let mut report = Report::default();
-        reports.iter().for_each(|each| report.merge(each));
+        for (source, each) in sources.iter().zip(&reports) {
+            for line in each.findings.lines() {
+                say(&format!("{}: {line}", source.path.display()));
+            }
+            report.merge(each);
+        }
         Ok((dataset, mixture, report))
     }
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::eval::EvalSection;
 use crate::mistake::Mistake;
+use crate::suggestion::nearest_key;
 
 /// A recipe as written, with its paths made absolute.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -357,20 +358,6 @@ fn apply(table: &mut toml::Table, set: &str) -> Result<(), Mistake> {
         table.insert(last.to_owned(), value);
     }
     Ok(())
-}
-
-/// From an error about an unknown key or name, the valid one that looks most like it.
-pub(crate) fn nearest_key(message: &str) -> Option<String> {
-    let (_, rest) = message
-        .split_once("unknown field `")
-        .or_else(|| message.split_once("unknown variant `"))?;
-    let (unknown, expected) = rest.split_once('`')?;
-    let valid = expected.split('`').skip(1).step_by(2);
-    let nearest = valid
-        .map(|key| (strsim::jaro_winkler(unknown, key), key))
-        .filter(|(similarity, _)| *similarity > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))?;
-    Some(format!("\ndid you mean `{}`?", nearest.1))
 }
 
 #[cfg(test)]

@@ -9,14 +9,14 @@ use crate::mujoco::MujocoError;
 pub enum ControlError {
     /// There is no environment of this name.
     #[error(
-        "there is no environment `{name}`; did you mean `{nearest}`? \
-         `iwsft control environments` lists them all"
+        "there is no environment `{name}`; {}`iwsft control environments` lists them all",
+        nearest.map_or(String::new(), |nearest| format!("did you mean `{nearest}`? "))
     )]
     UnknownEnvironment {
         /// What was asked for.
         name: String,
-        /// The most similar name.
-        nearest: &'static str,
+        /// The most similar name, if any is similar.
+        nearest: Option<&'static str>,
     },
     /// MuJoCo cannot be used.
     #[error("{name} needs MuJoCo: {source}")]

@@ -83,12 +83,15 @@ pub fn make(name: &str) -> Result<Environment, ControlError> {
     Ok(Environment::new(kind.spec(name), task))
 }
 
-/// The name most like `name`, whatever the case of its letters.
-fn nearest(name: &str) -> &'static str {
+/// The name most like `name`, whatever the case of its letters, if one is like it.
+fn nearest(name: &str) -> Option<&'static str> {
+    const LIKE: f64 = 0.85;
     let name = name.to_lowercase();
     let likeness = |known: &str| strsim::jaro_winkler(&name, &known.to_lowercase());
     let names = ENVIRONMENTS.map(|(known, _)| known).into_iter();
     names
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
-        .unwrap_or_default()
+        .map(|known| (likeness(known), known))
+        .filter(|(likeness, _)| *likeness > LIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
 }

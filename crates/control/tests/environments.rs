@@ -51,13 +51,16 @@ fn an_unknown_name_is_answered_with_the_nearest_one() {
         let ControlError::UnknownEnvironment { nearest, .. } = &error else {
             panic!("{error}");
         };
-        assert_eq!(*nearest, expected, "{name}");
+        assert_eq!(*nearest, Some(expected), "{name}");
         assert!(
             error
                 .to_string()
                 .contains(&format!("did you mean `{expected}`?"))
         );
     }
+    let message = make("Breakout-v5").err().unwrap().to_string();
+    assert!(!message.contains("did you mean"), "{message}");
+    assert!(message.contains("iwsft control environments"), "{message}");
 }
 
 #[test]

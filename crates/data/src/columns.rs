@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::template::Template;
+
 /// Names of the columns to read, where they differ from the defaults (which
 /// are the field names). `columns = { prompt = "problem", reward = "correct" }`
 /// in a recipe; `""` turns a column off.
@@ -23,6 +25,15 @@ pub struct Columns {
     /// Text without a prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// Beside Alpaca's `instruction`: what it is about, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// Beside Alpaca's `instruction`: the turns before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<String>,
+    /// The message of the system that a conversation begins with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
     /// Functions the conversation may call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<String>,
@@ -44,7 +55,64 @@ pub struct Columns {
     /// The row's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// A prompt made of several columns, in place of `prompt`. Recipes have it as
+    /// a key of its own.
+    #[serde(skip)]
+    pub template: Option<Template>,
 }
+
+/// Other names that conversations go by, where `messages` is not named.
+pub(crate) const CONVERSATIONS: [&str; 2] = ["conversations", "conversation"];
+
+/// Two answers of which one is better: data for preference training.
+pub(crate) const PREFERENCE: [&str; 2] = ["chosen", "rejected"];
+
+/// Whether an answer is a good one, as data for KTO have it.
+pub(crate) const LABELS: [&str; 2] = ["label", "kto_tag"];
+
+/// Which of several draws of one prompt a completion is.
+pub(crate) const DRAW: &str = "draw";
+
+/// Columns that hold text to learn from wherever they occur, so that it is worth
+/// a word when they are not read.
+pub(crate) const CONTENT: [&str; 36] = [
+    "instruction",
+    "input",
+    "output",
+    "history",
+    "system",
+    "system_prompt",
+    "context",
+    "question",
+    "query",
+    "problem",
+    "prompt",
+    "answer",
+    "response",
+    "completion",
+    "solution",
+    "messages",
+    "conversations",
+    "conversation",
+    "text",
+    "passage",
+    "document",
+    "documents",
+    "reasoning",
+    "reasoning_content",
+    "thinking",
+    "thought",
+    "rationale",
+    "cot",
+    "chosen",
+    "rejected",
+    "image",
+    "images",
+    "audio",
+    "audios",
+    "video",
+    "videos",
+];
 
 /// The column to read: the name given, else the default, else (`""`) none.
 fn chosen<'a>(given: &'a Option<String>, default: &'a str) -> Option<&'a str> {
@@ -55,6 +123,15 @@ fn chosen<'a>(given: &'a Option<String>, default: &'a str) -> Option<&'a str> {
     }
 }
 
+/// The column named, else the usual ones, else (`""`) none.
+fn either<'a>(given: &'a Option<String>, usual: [&'a str; 2]) -> Vec<&'a str> {
+    match given.as_deref() {
+        None => usual.to_vec(),
+        Some("") => Vec::new(),
+        Some(name) => vec![name],
+    }
+}
+
 fn named(given: &Option<String>) -> bool {
     given.as_deref().is_some_and(|name| !name.is_empty())
 }
@@ -62,10 +139,17 @@ fn named(given: &Option<String>) -> bool {
 impl Columns {
     /// Whether a column of another form was named, so that this one rests.
     fn rests(&self, this: &[&Option<String>]) -> bool {
-        let any = [&self.messages, &self.prompt, &self.completion, &self.text]
-            .into_iter()
-            .any(named);
-        any && !this.iter().any(|given| named(given))
+        self.names_a_form() && !this.iter().any(|given| named(given))
+    }
+
+    /// Whether a form of text was chosen, by naming a column of it.
+    pub(crate) fn names_a_form(&self) -> bool {
+        let forms = [&self.messages, &self.prompt, &self.completion, &self.text];
+        self.template.is_some() || forms.into_iter().any(named)
+    }
+
+    fn pair_rests(&self) -> bool {
+        self.template.is_none() && self.rests(&[&self.prompt, &self.completion])
     }
 
     /// Column of the conversation.
@@ -75,18 +159,32 @@ impl Columns {
 
     /// Column of the prompt.
     pub fn prompt(&self) -> Option<&str> {
-        (!self.rests(&[&self.prompt, &self.completion])).then(|| chosen(&self.prompt, "prompt"))?
+        (!self.pair_rests()).then(|| chosen(&self.prompt, "prompt"))?
     }
 
     /// Column of the completion.
     pub fn completion(&self) -> Option<&str> {
-        (!self.rests(&[&self.prompt, &self.completion]))
-            .then(|| chosen(&self.completion, "completion"))?
+        (!self.pair_rests()).then(|| chosen(&self.completion, "completion"))?
     }
 
     /// Column of the text without a prompt.
     pub fn text(&self) -> Option<&str> {
         (!self.rests(&[&self.text])).then(|| chosen(&self.text, "text"))?
+    }
+
+    /// Columns that may have what Alpaca's instruction is about, the first first.
+    pub fn inputs(&self) -> Vec<&str> {
+        either(&self.input, ["input", "context"])
+    }
+
+    /// Column of the turns before Alpaca's instruction.
+    pub fn history(&self) -> Option<&str> {
+        chosen(&self.history, "history")
+    }
+
+    /// Columns that may have the system's message, the first first.
+    pub fn systems(&self) -> Vec<&str> {
+        either(&self.system, ["system", "system_prompt"])
     }
 
     /// Column of the functions.
@@ -124,9 +222,9 @@ impl Columns {
         chosen(&self.id, "id")
     }
 
-    /// Every column that is read: the others need not be decoded at all.
+    /// Every column that is asked for: the others need not be decoded at all.
     pub fn all(&self) -> Vec<&str> {
-        [
+        let mut all: Vec<&str> = [
             self.messages(),
             self.prompt(),
             self.completion(),
@@ -141,7 +239,24 @@ impl Columns {
         ]
         .into_iter()
         .flatten()
-        .collect()
+        .collect();
+        all.extend(self.template.iter().flat_map(Template::columns));
+        all
+    }
+
+    /// Columns that nobody has asked for and that are looked at where they are
+    /// there and can be decoded.
+    pub(crate) fn perhaps(&self) -> Vec<&str> {
+        let mut perhaps = self.inputs();
+        perhaps.extend(self.systems());
+        perhaps.extend(self.history());
+        perhaps.push(DRAW);
+        perhaps.extend(LABELS);
+        perhaps.extend(CONTENT);
+        // Large, and no text.
+        let media = ["image", "audio", "video"];
+        perhaps.retain(|name| !media.iter().any(|kind| name.starts_with(kind)));
+        perhaps
     }
 
     /// The forms of text that are looked for, in words.
@@ -177,6 +292,9 @@ mod tests {
             "`messages`, `prompt` with `completion`, `text`"
         );
         assert_eq!(columns.all().len(), 11);
+        for column in ["input", "conversations", "chosen", "label"] {
+            assert!(columns.perhaps().contains(&column), "{column}");
+        }
     }
 
     #[test]
@@ -194,6 +312,17 @@ mod tests {
         assert_eq!(columns.score(), None);
         assert_eq!(columns.messages(), None);
         assert_eq!(columns.text(), Some("text"));
+    }
+
+    #[test]
+    fn a_template_chooses_prompts_and_reads_its_columns() {
+        let columns = Columns {
+            template: Some(Template::parse("{a} {b}").unwrap()),
+            ..Columns::default()
+        };
+        assert_eq!((columns.messages(), columns.text()), (None, None));
+        assert_eq!(columns.completion(), Some("completion"));
+        assert!(columns.all().contains(&"b"));
     }
 
     #[test]

@@ -101,6 +101,7 @@ impl Dataset {
                 match rows.next() {
                     Some(Ok(row)) => {
                         report.rows_read += 1;
+                        report.findings.add(&row);
                         match rewarded(&row, rules) {
                             Ok(true) => chunk.push(row),
                             Ok(false) => report.below_min_reward += 1,

@@ -20,6 +20,10 @@ fn row(line: u64, text: &str) -> Row {
         ref_log_probs: None,
         completion_tokens: None,
         id: None,
+        form: crate::Form::Usual,
+        system: None,
+        draw: None,
+        unread: Vec::new(),
     }
 }
 

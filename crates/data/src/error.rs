@@ -204,7 +204,7 @@ pub enum DataError {
         second: String,
     },
     /// A row holds no text at all.
-    #[error("{at}: has none of {expected} (its columns: {found}); name the columns in `columns`")]
+    #[error("{at}: has none of {expected} (its columns: {found}); {remedy}")]
     NoText {
         /// The row.
         at: Location,
@@ -212,6 +212,68 @@ pub enum DataError {
         expected: String,
         /// The columns found.
         found: String,
+        /// Which columns to name.
+        remedy: String,
+    },
+    /// Two answers of which one is better.
+    #[error(
+        "{at}: has `chosen` and `rejected`, which is data for preference training (DPO); to learn \
+         from the chosen answers, name them: columns = {remedy}"
+    )]
+    Preference {
+        /// The row.
+        at: Location,
+        /// The columns to name.
+        remedy: String,
+    },
+    /// Answers that may be bad ones.
+    #[error(
+        "{at}: `{column}` says whether the answer is a good one, as data for KTO have it; name it, \
+         columns = {{ reward = \"{column}\" }}, and keep the good ones with min_reward = 1, or say \
+         that it means something else: columns = {{ reward = \"\" }}"
+    )]
+    Label {
+        /// The row.
+        at: Location,
+        /// The column with `true` and `false`.
+        column: String,
+    },
+    /// A conversation that begins with one message of the system and has another.
+    #[error(
+        "{at}: `{column}` is another text than the conversation's first message, which is the \
+         system's too; remove one, or do not read the column: columns = {{ system = \"\" }}"
+    )]
+    TwoSystems {
+        /// The row.
+        at: Location,
+        /// The column beside the conversation.
+        column: String,
+    },
+    /// A message whose speaker nobody knows.
+    #[error(
+        "{at}: `{message}` is from \"{found}\", expected human, gpt, system, tool, function_call, \
+         observation or another usual name; rename it in the file"
+    )]
+    Speaker {
+        /// The row.
+        at: Location,
+        /// The message: `conversations[2]`.
+        message: String,
+        /// The speaker.
+        found: String,
+    },
+    /// Calls of functions that cannot be read.
+    #[error(
+        "{at}: `{message}` calls functions, and its text {reason}; expected JSON such as \
+         {{\"name\": \"add\", \"arguments\": {{\"x\": 1}}}}"
+    )]
+    Calls {
+        /// The row.
+        at: Location,
+        /// The message: `conversations[2]`.
+        message: String,
+        /// What is wrong.
+        reason: String,
     },
     /// A prompt without its completion, or the reverse.
     #[error(
@@ -225,6 +287,16 @@ pub enum DataError {
         found: String,
         /// The column that is not.
         missing: String,
+    },
+    /// A template names a column that a row cannot fill.
+    #[error("{at}: `{column}` of the template {found}; expected a text, a number or a bool")]
+    Template {
+        /// The row.
+        at: Location,
+        /// The column.
+        column: String,
+        /// "is a list of 3", or that there is no such column.
+        found: String,
     },
     /// A list of messages is empty.
     #[error("{at}: `{column}` is an empty list, expected at least one message; remove the row")]

@@ -82,6 +82,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod alpaca;
 mod column_type;
 mod columns;
 mod csv_rows;
@@ -90,8 +91,11 @@ mod encode;
 pub mod episodes;
 mod epoch;
 mod error;
+mod findings;
+mod form;
 mod json_lines;
 mod json_list;
+mod message;
 mod mixture;
 mod pack;
 mod parquet_rows;
@@ -99,6 +103,7 @@ mod parquet_writer;
 mod reader;
 mod report;
 mod row;
+mod template;
 mod trajectory;
 mod writer;
 
@@ -106,10 +111,14 @@ pub use columns::Columns;
 pub use encode::{EmptyMask, Rules, TooLong, Unlearnable};
 pub use epoch::EpochOrder;
 pub use error::DataError;
+pub use findings::Findings;
+pub use form::Form;
+pub use message::{Message, Text};
 pub use mixture::{Mixture, Pool, Source};
 pub use pack::{MicroBatch, pack};
 pub use reader::{MAX_ROW_BYTES, Object, Objects, Rows, read, read_objects};
 pub use report::{LISTED, Report};
-pub use row::{Content, Location, Message, Row, Text};
+pub use row::{Content, Location, Row};
+pub use template::{Template, TemplateError};
 pub use trajectory::{Dataset, Encoded, Trajectory};
 pub use writer::RowWriter;

@@ -125,14 +125,14 @@ impl Mixture {
     }
 
     /// Reads all sources, in the order given, into one data set, and returns
-    /// a report for each.
+    /// a report for each. `encode` gets the number of a row's source and the row.
     ///
     /// # Errors
     /// As [`read`], [`Dataset::build`] and [`Mixture::new`]; also if there is
     /// no source.
     pub fn load<E>(
         sources: &[Source],
-        encode: impl Fn(&Row) -> Result<Encoded, E> + Sync,
+        encode: impl Fn(usize, &Row) -> Result<Encoded, E> + Sync,
         rules: &Rules,
     ) -> Result<(Dataset, Mixture, Vec<Report>), DataError>
     where
@@ -146,9 +146,10 @@ impl Mixture {
         let mut all = Dataset::new();
         let mut counts = Vec::new();
         let mut reports = Vec::new();
-        for source in sources {
+        for (number, source) in sources.iter().enumerate() {
             let rows = read(&source.path, &source.columns)?;
-            let (dataset, report) = Dataset::build(&source.path, rows, &encode, rules)?;
+            let encode = |row: &Row| encode(number, row);
+            let (dataset, report) = Dataset::build(&source.path, rows, encode, rules)?;
             counts.push(dataset.len());
             all.append(dataset);
             reports.push(report);

@@ -74,14 +74,15 @@ fn loading_joins_the_sources_in_order_with_a_report_each() {
             ..Encoded::default()
         })
     };
-    let (data, mixture, reports) = Mixture::load(&list, bytes, &Rules::default()).unwrap();
+    let (data, mixture, reports) =
+        Mixture::load(&list, |_, row| bytes(row), &Rules::default()).unwrap();
     assert_eq!((data.length(0), data.length(1)), (2, 4));
     assert_eq!(mixture.pools()[1].trajectories, 1..2);
     let mut total = reports[0].clone();
     total.merge(&reports[1]);
     assert_eq!((total.tokens, total.longest, total.shortest), (6, 4, 2));
 
-    let nothing = Mixture::load(&[], bytes, &Rules::default()).unwrap_err();
+    let nothing = Mixture::load(&[], |_, row| bytes(row), &Rules::default()).unwrap_err();
     assert!(matches!(nothing, DataError::NoSources));
 }
 

@@ -18,6 +18,8 @@ use crate::row::Location;
 /// The rows of a Parquet file, with only the columns that are asked for, or all.
 pub(crate) struct ParquetRows {
     rows: RowIter<'static>,
+    /// Columns that are left out where they hold what cannot be decoded.
+    perhaps: Vec<String>,
     file: Arc<Path>,
     row: u64,
     over: bool,
@@ -42,7 +44,8 @@ impl ParquetRows {
                     String::new(),
                 ));
             };
-            let wanted = columns.all();
+            let mut wanted = columns.all();
+            wanted.extend(columns.perhaps());
             let fields: Vec<_> = schema
                 .get_fields()
                 .iter()
@@ -64,10 +67,21 @@ impl ParquetRows {
                 at,
                 expected: columns.map(Columns::forms).unwrap_or_default(),
                 found: missing,
+                remedy: "name the columns in `columns`".to_owned(),
             });
+        };
+        let perhaps = match columns {
+            None => Vec::new(),
+            Some(columns) => {
+                let asked = columns.all();
+                let perhaps = columns.perhaps().into_iter();
+                let perhaps = perhaps.filter(|name| !asked.contains(name));
+                perhaps.map(str::to_owned).collect()
+            }
         };
         Ok(ParquetRows {
             rows,
+            perhaps,
             file,
             row: 0,
             over: false,
@@ -92,7 +106,7 @@ impl Iterator for ParquetRows {
                 self.over = true;
                 None
             }
-            Ok(Some(row)) => Some(object(&at, row).map(|object| (at, object))),
+            Ok(Some(row)) => Some(object(&at, row, &self.perhaps).map(|object| (at, object))),
             Err(error) => {
                 self.over = true;
                 Some(Err(error))
@@ -118,11 +132,22 @@ fn guarded<T>(
     })
 }
 
-fn object(at: &Location, row: parquet::record::Row) -> Result<Map<String, Value>, DataError> {
-    row.into_columns()
-        .into_iter()
-        .map(|(name, field)| value(at, &name, &field).map(|value| (name, value)))
-        .collect()
+fn object(
+    at: &Location,
+    row: parquet::record::Row,
+    perhaps: &[String],
+) -> Result<Map<String, Value>, DataError> {
+    let mut object = Map::new();
+    for (name, field) in row.into_columns() {
+        match value(at, &name, &field) {
+            Ok(value) => {
+                object.insert(name, value);
+            }
+            Err(_) if perhaps.contains(&name) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(object)
 }
 
 /// A field as JSON. `path` names it in messages: `messages[2].content`.

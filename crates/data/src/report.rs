@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::DataError;
+use crate::findings::Findings;
 use crate::row::Location;
 
 /// Rows listed by name in a report or an error; the others are counted.
@@ -52,6 +53,9 @@ pub struct Report {
     /// The first rows that cannot be learnt from, as `path:line`, and why not.
     #[serde(serialize_with = "as_texts")]
     pub unlearnable_at: Vec<(Location, String)>,
+    /// What is to be said of the file's rows; of one file, not of several.
+    #[serde(skip)]
+    pub findings: Findings,
 }
 
 fn as_text<S: serde::Serializer>(list: &[Location], serializer: S) -> Result<S::Ok, S::Error> {

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::DataError;
-use crate::columns::Columns;
+use crate::columns::{Columns, DRAW};
+use crate::findings::{refuse_labels, unread};
+use crate::form::{Form, Found};
+use crate::message::{Message, Text, write_messages};
 
 /// Where a row stands, for messages and for finding it again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -41,6 +44,11 @@ pub struct Row {
     pub at: Location,
     /// Its text.
     pub content: Content,
+    /// The format that it was read from.
+    pub form: Form,
+    /// Beside a plain prompt: the message of the system, for whoever makes a
+    /// conversation of it. Where the row is a conversation, it is in there.
+    pub system: Option<String>,
     /// Functions the conversation may call, as the chat template wants them:
     /// always a list.
     pub tools: Option<Value>,
@@ -55,8 +63,14 @@ pub struct Row {
     /// Tokens of the completion as a model drew them, which its text need not
     /// give again; only beside a prompt and a completion.
     pub completion_tokens: Option<Vec<u32>>,
+    /// Which of several draws of its prompt the completion is, where `iwsft
+    /// sample` has written the row.
+    pub draw: Option<u64>,
     /// The row's name in its data set.
     pub id: Option<String>,
+    /// Columns with text in them that are not read, of those that often have what
+    /// is to be learnt.
+    pub unread: Vec<&'static str>,
 }
 
 /// The text of a row, in one of three forms.
@@ -76,27 +90,6 @@ pub enum Content {
     Text(String),
 }
 
-/// One half of a prompt and completion.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Text {
-    /// Text to be used as it is.
-    Plain(String),
-    /// Messages to be rendered by the chat template; at least one.
-    Messages(Vec<Message>),
-}
-
-/// One message of a conversation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Message {
-    /// The object that the chat template sees: `role`, `content`, and whatever
-    /// else the row has (`tool_calls`, `reasoning_content`, ...), without the
-    /// `weight`. Fields that are null are left out, except `content`, which
-    /// templates tell apart from a missing one.
-    pub value: Value,
-    /// Factor on the loss of this message's tokens, >= 0.
-    pub weight: Option<f32>,
-}
-
 impl Row {
     /// Reads one row from a JSON object. Nulls count as absent, and columns
     /// that are not asked for are ignored.
@@ -114,27 +107,96 @@ impl Row {
         let weight = at_least_zero(&at, &object, columns.weight())?.unwrap_or(1.0);
         let ref_log_probs = floats(&at, &object, columns.ref_log_probs())?;
         let id = id(&at, &object, columns.id())?;
-        let content = content(&at, &mut object, columns)?;
+        let draw = look(&object, Some(DRAW)).and_then(|(_, draw)| draw.as_u64());
+        let Found { content, form } = Found::in_row(&at, &mut object, columns)?;
         let completion_tokens = match content {
             Content::PromptCompletion { .. } => tokens(&at, &object, columns.completion_tokens())?,
             Content::Messages(_) | Content::Text(_) => None,
         };
-        let tools = match take(&mut object, columns.tools()) {
-            None => None,
-            Some((_, list @ Value::Array(_))) => Some(list),
-            Some((column, other)) => return Err(wrong(&at, column, &other, "a list")),
-        };
-        Ok(Row {
+        let tools = tools(&at, &mut object, columns.tools(), &form)?;
+        let mut row = Row {
             at,
             content,
+            form,
+            system: None,
             tools,
             reward,
             score,
             weight,
             ref_log_probs,
             completion_tokens,
+            draw,
             id,
-        })
+            unread: Vec::new(),
+        };
+        // What was drawn stands behind the prompt as it was, and what else a row
+        // has went along to grade by.
+        if !row.is_drawn() {
+            row.begin_with_system(&mut object, columns)?;
+            refuse_labels(&row, &object, columns)?;
+            row.unread = unread(&object, columns);
+        }
+        Ok(row)
+    }
+
+    /// Whether a model has drawn the completion for just this prompt.
+    pub fn is_drawn(&self) -> bool {
+        self.completion_tokens.is_some() || self.draw.is_some()
+    }
+
+    /// A row of Alpaca's as plain prompt and completion, for a model without a chat
+    /// template: all texts before the last answer, each with a line break behind it.
+    /// `None` for rows of other formats.
+    pub fn plain_pair(&self) -> Option<(String, String)> {
+        let (Form::Alpaca { .. }, Content::Messages(messages)) = (&self.form, &self.content) else {
+            return None;
+        };
+        let text = |message: &Message| message.value["content"].as_str().map(str::to_owned);
+        let (answer, before) = messages.split_last()?;
+        let prompt = before.iter().map(|each| Some(text(each)? + "\n"));
+        Some((prompt.collect::<Option<String>>()?, text(answer)?))
+    }
+
+    /// Begins a conversation with the message of the system that the row has in a
+    /// column of its own.
+    fn begin_with_system(
+        &mut self,
+        object: &mut Map<String, Value>,
+        columns: &Columns,
+    ) -> Result<(), DataError> {
+        if matches!(self.content, Content::Text(_)) {
+            return Ok(());
+        }
+        let says = |name: &&str| matches!(object.get(*name), Some(Value::String(text)) if !text.is_empty());
+        let systems = columns.systems();
+        let Some(column) = systems.into_iter().find(says) else {
+            return Ok(());
+        };
+        let Some((_, Value::String(system))) = take(object, Some(column)) else {
+            return Ok(());
+        };
+        let messages = match &mut self.content {
+            Content::Messages(messages) => messages,
+            Content::PromptCompletion {
+                prompt: Text::Messages(messages),
+                ..
+            } => messages,
+            Content::PromptCompletion { .. } | Content::Text(_) => {
+                self.system = Some(system);
+                return Ok(());
+            }
+        };
+        match messages.first().filter(|first| first.is_of("system")) {
+            None => messages.insert(0, Message::new("system", &system)),
+            Some(first) if first.value["content"] == system.as_str() => {}
+            Some(_) => {
+                return Err(DataError::TwoSystems {
+                    at: self.at.clone(),
+                    column: column.to_owned(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The row as a JSON object with the default column names, such that
@@ -155,6 +217,7 @@ impl Row {
             }
             Content::Text(text) => put("text", Some(json!(text))),
         }
+        put("system", self.system.clone().map(Value::from));
         put("tools", self.tools.clone());
         put("reward", self.reward.map(Value::from));
         put("score", self.score.map(Value::from));
@@ -164,177 +227,47 @@ impl Row {
             "completion_tokens",
             self.completion_tokens.clone().map(Value::from),
         );
+        put(DRAW, self.draw.map(Value::from));
         object
     }
 }
 
-impl Text {
-    fn to_value(&self) -> Value {
-        match self {
-            Text::Plain(text) => json!(text),
-            Text::Messages(messages) => write_messages(messages),
-        }
-    }
-}
-
-fn write_messages(messages: &[Message]) -> Value {
-    messages
-        .iter()
-        .map(|message| {
-            let mut value = message.value.clone();
-            if let (Some(weight), Some(object)) = (message.weight, value.as_object_mut()) {
-                object.insert("weight".to_owned(), weight.into());
-            }
-            value
-        })
-        .collect()
-}
-
-fn content(
+/// Functions that a conversation may call: a list, or the same as JSON text.
+fn tools(
     at: &Location,
     object: &mut Map<String, Value>,
-    columns: &Columns,
-) -> Result<Content, DataError> {
-    let messages = take(object, columns.messages());
-    let prompt = take(object, columns.prompt());
-    let completion = take(object, columns.completion());
-    let text = take(object, columns.text());
-
-    let pair = match (&prompt, &completion) {
-        (Some((column, _)), _) => Some(("prompt", *column)),
-        (None, Some((column, _))) => Some(("completion", *column)),
-        (None, None) => None,
+    column: Option<&str>,
+    form: &Form,
+) -> Result<Option<Value>, DataError> {
+    const EXPECTED: &str = "a list of functions";
+    let (column, value) = match take(object, column) {
+        None => return Ok(None),
+        Some((_, Value::String(text))) if text.trim().is_empty() => return Ok(None),
+        Some((column, Value::String(text))) => match serde_json::from_str(&text) {
+            Ok(value @ Value::Array(_)) => (column, value),
+            _ => return Err(wrong(at, column, &Value::String(text), EXPECTED)),
+        },
+        Some(other) => other,
     };
-    let forms: Vec<(&'static str, &str)> = [
-        messages.as_ref().map(|(column, _)| ("messages", *column)),
-        pair,
-        text.as_ref().map(|(column, _)| ("text", *column)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if let [(form, first), (_, second), ..] = forms[..] {
-        return Err(DataError::TwoForms {
-            at: at.clone(),
-            form,
-            first: first.to_owned(),
-            second: second.to_owned(),
-        });
-    }
-
-    if let Some((column, value)) = messages {
-        return Ok(Content::Messages(read_messages(at, column, value)?));
-    }
-    if let Some((column, value)) = text {
-        return match value {
-            Value::String(text) => Ok(Content::Text(text)),
-            other => Err(wrong(at, column, &other, "a string")),
-        };
-    }
-    match (prompt, completion) {
-        (Some((prompt_column, prompt)), Some((column, completion))) => {
-            let prompt = read_text(at, prompt_column, prompt)?;
-            // Both halves go through the template, or neither.
-            let expected = match (&prompt, &completion) {
-                (Text::Plain(_), Value::Array(_)) => Some("a string, as the prompt is one"),
-                (Text::Messages(_), Value::String(_)) => {
-                    Some("a list of messages, as the prompt is one")
-                }
-                _ => None,
-            };
-            if let Some(expected) = expected {
-                return Err(wrong(at, column, &completion, expected));
-            }
-            let completion = read_text(at, column, completion)?;
-            Ok(Content::PromptCompletion { prompt, completion })
-        }
-        (Some((found, _)), None) => Err(half(at, found, columns.completion())),
-        (None, Some((found, _))) => Err(half(at, found, columns.prompt())),
-        (None, None) => Err(DataError::NoText {
-            at: at.clone(),
-            expected: columns.forms(),
-            found: names(object),
-        }),
-    }
-}
-
-fn half(at: &Location, found: &str, missing: Option<&str>) -> DataError {
-    DataError::HalfPair {
-        at: at.clone(),
-        found: found.to_owned(),
-        missing: missing.unwrap_or("other half").to_owned(),
-    }
-}
-
-fn read_text(at: &Location, column: &str, value: Value) -> Result<Text, DataError> {
-    match value {
-        Value::String(text) => Ok(Text::Plain(text)),
-        list @ Value::Array(_) => Ok(Text::Messages(read_messages(at, column, list)?)),
-        other => Err(wrong(at, column, &other, "a string or a list of messages")),
-    }
-}
-
-fn read_messages(at: &Location, column: &str, value: Value) -> Result<Vec<Message>, DataError> {
-    let list = match value {
-        Value::Array(list) => list,
-        other => return Err(wrong(at, column, &other, "a list of messages")),
+    let Value::Array(list) = value else {
+        return Err(wrong(at, column, &value, EXPECTED));
     };
-    if list.is_empty() {
-        return Err(DataError::NoMessages {
-            at: at.clone(),
-            column: column.to_owned(),
-        });
-    }
-    list.into_iter()
-        .enumerate()
-        .map(|(i, value)| read_message(at, &format!("{column}[{i}]"), value))
-        .collect()
-}
-
-fn read_message(at: &Location, path: &str, value: Value) -> Result<Message, DataError> {
-    let mut object = match value {
-        Value::Object(object) => object,
-        other => return Err(wrong(at, path, &other, "an object with role and content")),
+    // ShareGPT's functions stand alone; templates have them in OpenAI's frame.
+    let bare = |tool: &Value| tool["name"].is_string() && tool.get("function").is_none();
+    let frame = |tool: Value| match bare(&tool) && *form == Form::ShareGpt {
+        true => json!({"type": "function", "function": tool}),
+        false => tool,
     };
-    let missing = |missing, object: &Map<String, Value>| DataError::MessageField {
-        at: at.clone(),
-        message: path.to_owned(),
-        missing,
-        found: names(object),
-    };
-    match object.get("role") {
-        Some(Value::String(_)) => {}
-        None | Some(Value::Null) => return Err(missing("role", &object)),
-        Some(other) => return Err(wrong(at, &format!("{path}.role"), other, "a string")),
-    }
-    let calls = object
-        .get("tool_calls")
-        .is_some_and(|calls| calls.as_array().is_some_and(|list| !list.is_empty()));
-    match object.get("content") {
-        Some(Value::String(_) | Value::Array(_)) => {}
-        None | Some(Value::Null) if calls => {}
-        None | Some(Value::Null) => return Err(missing("content and no tool_calls", &object)),
-        Some(other) => {
-            let column = format!("{path}.content");
-            return Err(wrong(at, &column, other, "a string or a list of parts"));
-        }
-    }
-    let weight = match object.get("weight") {
-        None | Some(Value::Null) => None,
-        Some(value) => {
-            let column = format!("{path}.weight");
-            Some(not_negative(at, &column, number(at, &column, value)?)?)
-        }
-    };
-    object.retain(|key, value| key != "weight" && (key == "content" || !value.is_null()));
-    Ok(Message {
-        value: Value::Object(object),
-        weight,
-    })
+    let list: Vec<Value> = list.into_iter().map(frame).collect();
+    let empty = list.is_empty() && *form == Form::ShareGpt;
+    Ok((!empty).then_some(Value::Array(list)))
 }
 
 /// The column's name and its value, unless the column is off, absent or null.
-fn take<'c>(object: &mut Map<String, Value>, column: Option<&'c str>) -> Option<(&'c str, Value)> {
+pub(crate) fn take<'c>(
+    object: &mut Map<String, Value>,
+    column: Option<&'c str>,
+) -> Option<(&'c str, Value)> {
     let column = column?;
     if object.get(column)?.is_null() {
         return None;
@@ -343,7 +276,7 @@ fn take<'c>(object: &mut Map<String, Value>, column: Option<&'c str>) -> Option<
     object.shift_remove(column).map(|value| (column, value))
 }
 
-fn look<'a>(
+pub(crate) fn look<'a>(
     object: &'a Map<String, Value>,
     column: Option<&'a str>,
 ) -> Option<(&'a str, &'a Value)> {
@@ -426,7 +359,7 @@ fn id(
 }
 
 /// Finite in 32 bits, in which everything downstream computes.
-fn number(at: &Location, column: &str, value: &Value) -> Result<f32, DataError> {
+pub(crate) fn number(at: &Location, column: &str, value: &Value) -> Result<f32, DataError> {
     let Some(wide) = value.as_f64() else {
         return Err(wrong(at, column, value, "a number"));
     };
@@ -441,7 +374,7 @@ fn number(at: &Location, column: &str, value: &Value) -> Result<f32, DataError> 
     Ok(narrow)
 }
 
-fn not_negative(at: &Location, column: &str, number: f32) -> Result<f32, DataError> {
+pub(crate) fn not_negative(at: &Location, column: &str, number: f32) -> Result<f32, DataError> {
     if number < 0.0 {
         return Err(DataError::Negative {
             at: at.clone(),
@@ -452,7 +385,12 @@ fn not_negative(at: &Location, column: &str, number: f32) -> Result<f32, DataErr
     Ok(number)
 }
 
-fn wrong(at: &Location, column: &str, found: &Value, expected: &'static str) -> DataError {
+pub(crate) fn wrong(
+    at: &Location,
+    column: &str,
+    found: &Value,
+    expected: &'static str,
+) -> DataError {
     DataError::WrongType {
         at: at.clone(),
         column: column.to_owned(),
@@ -462,7 +400,7 @@ fn wrong(at: &Location, column: &str, found: &Value, expected: &'static str) -> 
 }
 
 /// "role, content (null)", or "none".
-fn names(object: &Map<String, Value>) -> String {
+pub(crate) fn names(object: &Map<String, Value>) -> String {
     if object.is_empty() {
         return "none".to_owned();
     }

@@ -174,19 +174,27 @@ prop_compose! {
         weight in prop_oneof![Just(1.0), finite()],
         ref_log_probs in proptest::option::of(proptest::collection::vec(finite(), 0..5)),
         completion_tokens in proptest::option::of(any::<Vec<u32>>()),
+        draw in proptest::option::of(any::<u64>()),
+        system in proptest::option::of("[a-z]{1,9}"),
         id in proptest::option::of(any::<String>()),
     ) -> Row {
         let pair = matches!(content, Content::PromptCompletion { .. });
+        let plain = matches!(content, Content::PromptCompletion { prompt: Text::Plain(_), .. });
+        let drawn = draw.is_some() || pair && completion_tokens.is_some();
         Row {
             at: at(1),
             content,
+            form: Form::Usual,
+            system: system.filter(|_| plain && !drawn),
             tools: tools.map(Value::from),
             reward,
             score: score.map(f32::abs),
             weight: weight.abs(),
             ref_log_probs,
             completion_tokens: completion_tokens.filter(|_| pair),
+            draw,
             id,
+            unread: Vec::new(),
         }
     }
 }

@@ -12,12 +12,16 @@ pub enum Preset {
     /// Plain supervised fine-tuning. Each trajectory counts the same, as in
     /// the iw-SFT presets, so the two differ by the weight only.
     Sft,
+    /// SFT(Q): SFT on rows that are drawn in proportion to their quality.
+    SftQ,
     /// The language-model program of arXiv 2507.12856: one weight a
     /// trajectory, `T = 1`, clip `[0, 16]`, q = the current policy, the
     /// reference is the starting checkpoint. Each trajectory's loss is its
     /// weight times its mean NLL; no normalisation over the batch.
     IwSftLlm,
-    /// The same with one weight a step, clip `[0.2, 1.8]`.
+    /// iw-SFT(Q): the same on rows that are drawn in proportion to their quality.
+    IwSftQ,
+    /// The language-model program with one weight a step, clip `[0.2, 1.8]`.
     IwSftLlmStep,
     /// The control program of arXiv 2507.12856: one weight a trajectory,
     /// `T = 10`, clip `[0, 1000]`, q = moving average with decay 0.9, weights
@@ -43,9 +47,11 @@ pub enum Preset {
 
 impl Preset {
     /// Every preset.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Sft,
+        Self::SftQ,
         Self::IwSftLlm,
+        Self::IwSftQ,
         Self::IwSftLlmStep,
         Self::IwSftControl,
         Self::IwSftControlStep,
@@ -59,7 +65,9 @@ impl Preset {
     pub fn name(self) -> &'static str {
         match self {
             Self::Sft => "sft",
+            Self::SftQ => "sft-q",
             Self::IwSftLlm => "iw-sft-llm",
+            Self::IwSftQ => "iw-sft-q",
             Self::IwSftLlmStep => "iw-sft-llm-step",
             Self::IwSftControl => "iw-sft-control",
             Self::IwSftControlStep => "iw-sft-control-step",
@@ -117,12 +125,19 @@ impl Preset {
             reduction: Reduction::Token,
             ..llm
         };
+        let sft = Values {
+            method: MethodName::Sft,
+            ..llm
+        };
+        let by_quality = |values| Values {
+            quality: Quality::Resample,
+            ..values
+        };
         match self {
-            Self::Sft => Values {
-                method: MethodName::Sft,
-                ..llm
-            },
+            Self::Sft => sft,
+            Self::SftQ => by_quality(sft),
             Self::IwSftLlm => llm,
+            Self::IwSftQ => by_quality(llm),
             Self::IwSftLlmStep => Values {
                 method: MethodName::IwSftStep,
                 clip: [0.2, 1.8],

@@ -86,6 +86,18 @@ fn presets_have_the_values_of_the_published_programs() {
 }
 
 #[test]
+fn the_presets_by_quality_are_sft_and_iw_sft_on_rows_drawn_by_quality() {
+    for (preset, plain) in [("sft-q", "sft"), ("iw-sft-q", "iw-sft-llm")] {
+        let written_out = format!("preset = '{plain}'\nquality = 'resample'");
+        let short = resolve(&format!("preset = '{preset}'"));
+        assert_eq!(short, resolve(&written_out));
+        assert_eq!(short.expect("a preset").quality, Quality::Resample);
+        let weighted = resolve(&format!("preset = '{preset}'\nquality = 'weight'"));
+        assert_eq!(weighted.expect("a preset").quality, Quality::Weight);
+    }
+}
+
+#[test]
 fn single_keys_override_a_preset() {
     let objective = resolve("preset = 'iw-sft-control'\nq = 'current'\nclip = [0, 5]")
         .expect("a valid objective");

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::curate::source::Source;
 use crate::mistake::Mistake;
-use crate::recipe::nearest_key;
+use crate::suggestion::nearest_key;
 
 /// What is kept. Keys of the file have the names of the options, with `_` for
 /// `-`: `min_reward = 0.5`.

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::attempt::{Attempt, Draw, Forcing, Piece};
 use crate::generator::{Generator, Prompt, Request};
 use crate::mistake::Mistake;
+use crate::suggestion::near;
 
 /// What is changed of a benchmark, by options or in a recipe.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, Deserialize, Serialize)]
@@ -110,14 +111,8 @@ pub(crate) fn benchmark(name: &str) -> anyhow::Result<Benchmark> {
         return Ok(Benchmark::read(path)?);
     }
     let known: Vec<&str> = Benchmark::names().collect();
-    let nearest = known
-        .iter()
-        .map(|known| (strsim::jaro_winkler(name, known), known))
-        .filter(|(similarity, _)| *similarity > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    let guess = nearest.map_or(String::new(), |(_, known)| {
-        format!("; did you mean `{known}`?")
-    });
+    let guess = near(name, known.iter().copied())
+        .map_or(String::new(), |known| format!("; did you mean `{known}`?"));
     Err(Mistake::new(format!(
         "--benchmark {name}: there is no such benchmark{guess}; there are {}, and your own as a .toml file",
         known.join(", ")

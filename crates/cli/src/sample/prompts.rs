@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use iwsft_data::{Location, read_objects};
+use iwsft_data::{Location, Template, read_objects};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -124,7 +124,8 @@ impl PromptArgs {
 
     /// The prompts of a file.
     pub(crate) fn read(&self, path: &Path) -> anyhow::Result<Vec<PromptRow>> {
-        let template = self.template.as_deref().map(Template::parse).transpose()?;
+        let template = self.template.as_deref().map(Template::parse).transpose();
+        let template = template.map_err(|error| Mistake::new(format!("--template: {error}")))?;
         let limit = self.limit.map_or(usize::MAX, |limit| limit as usize);
         let mut rows = Vec::new();
         for object in read_objects(path)?.take(limit) {
@@ -217,118 +218,5 @@ fn names(row: &Map<String, Value>) -> String {
     match names[..] {
         [] => "no columns".into(),
         _ => format!("`{}`", names.join("`, `")),
-    }
-}
-
-/// A text with columns in braces; doubled braces stand for themselves.
-struct Template(Vec<Part>);
-
-enum Part {
-    Text(String),
-    Column(String),
-}
-
-impl Template {
-    fn parse(text: &str) -> Result<Self, Mistake> {
-        let wrong = |what: &str| {
-            Mistake::new(format!(
-                "--template: {what}; columns stand in braces, as in 'Q: {{question}}', \
-                 and a brace itself is doubled"
-            ))
-        };
-        let (mut parts, mut plain) = (Vec::new(), String::new());
-        let mut rest = text;
-        while let Some(brace) = rest.find(['{', '}']) {
-            plain += &rest[..brace];
-            let open = rest[brace..].starts_with('{');
-            rest = &rest[brace + 1..];
-            if let Some(doubled) = rest.strip_prefix(if open { '{' } else { '}' }) {
-                plain.push(if open { '{' } else { '}' });
-                rest = doubled;
-                continue;
-            }
-            if !open {
-                return Err(wrong("a brace is closed that was not opened"));
-            }
-            let end = rest
-                .find('}')
-                .ok_or_else(|| wrong("a brace is not closed"))?;
-            let name = rest[..end].trim();
-            if name.is_empty() || name.contains('{') {
-                return Err(wrong("a brace does not hold the name of a column"));
-            }
-            parts.push(Part::Text(std::mem::take(&mut plain)));
-            parts.push(Part::Column(name.to_owned()));
-            rest = &rest[end + 1..];
-        }
-        plain += rest;
-        parts.push(Part::Text(plain));
-        if !parts.iter().any(|part| matches!(part, Part::Column(_))) {
-            return Err(wrong(
-                "it names no column, so that all prompts are the same",
-            ));
-        }
-        Ok(Self(parts))
-    }
-
-    fn fill(&self, at: &Location, row: &Map<String, Value>) -> Result<String, Mistake> {
-        let mut text = String::new();
-        for part in &self.0 {
-            match part {
-                Part::Text(plain) => text += plain,
-                Part::Column(name) => match row.get(name) {
-                    Some(Value::String(value)) => text += value,
-                    Some(value @ (Value::Number(_) | Value::Bool(_))) => text += &value.to_string(),
-                    Some(other) => {
-                        return Err(Mistake::new(format!(
-                            "{at}: --template: `{name}` is {other}; expected a text or a number"
-                        )));
-                    }
-                    None => {
-                        return Err(Mistake::new(format!(
-                            "{at}: --template: no column `{name}`; the row has {}",
-                            names(row)
-                        )));
-                    }
-                },
-            }
-        }
-        Ok(text)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn filled(template: &str) -> Result<String, String> {
-        let row = serde_json::from_str(r#"{"q": "a {b}", "n": 3, "l": []}"#).unwrap();
-        let at = Location {
-            file: Path::new("f.jsonl").into(),
-            line: 2,
-        };
-        Template::parse(template)
-            .and_then(|template| template.fill(&at, &row))
-            .map_err(|mistake| mistake.to_string())
-    }
-
-    #[test]
-    fn columns_stand_in_braces_and_values_are_not_looked_into() {
-        assert_eq!(filled("{n}. {q}\n").unwrap(), "3. a {b}\n");
-        assert_eq!(filled("{{n}} {{{ n }}}").unwrap(), "{n} {3}");
-        for (template, found) in [
-            (
-                "{x}",
-                "f.jsonl:2: --template: no column `x`; the row has `q`, `n`, `l`",
-            ),
-            ("{l}", "`l` is []"),
-            ("{q", "not closed"),
-            ("q} {q}", "not opened"),
-            ("{} {q}", "does not hold the name"),
-            ("q", "names no column"),
-        ] {
-            let message = filled(template).unwrap_err();
-            assert!(message.contains(found), "{template}: {message}");
-        }
     }
 }

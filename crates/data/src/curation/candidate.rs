@@ -9,7 +9,8 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use crate::curation::spelling::spelling;
-use crate::row::{Content, Location, Message, Row, Text};
+use crate::message::{Message, Text};
+use crate::row::{Content, Location, Row};
 
 /// What is known of a row that may be kept.
 #[derive(Debug, Clone, PartialEq)]
