@@ -10,7 +10,8 @@ pub(crate) fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> 
         let known = letters(known);
         let away = strsim::osa_distance(&name, &known);
         let shorter = name.chars().count().min(known.chars().count());
-        let misspelt = away <= (shorter / 3).max(1) && away < shorter;
+        let alike = strsim::jaro_winkler(&name, &known) > 0.8 && away <= shorter / 2;
+        let misspelt = alike || away <= (shorter / 3).max(1) && away < shorter;
         (misspelt || is_part(&name, &known) || is_part(&known, &name)).then_some(away)
     };
     let known: Vec<&str> = known.into_iter().collect();
@@ -79,6 +80,7 @@ mod tests {
             ("num_epochs", "epochs"),
             ("epoch", "epochs"),
             ("sede", "seed"),
+            ("stesp", "steps"),
         ] {
             assert_eq!(near(name, KEYS), Some(meant), "{name}");
         }

@@ -94,7 +94,7 @@ pub(crate) fn refuse_labels(
         return Ok(());
     }
     let is_bool = |name: &&str| matches!(object.get(*name), Some(Value::Bool(_)));
-    match LABELS.into_iter().find(|name| is_bool(&name)) {
+    match LABELS.into_iter().find(|name| is_bool(name)) {
         None => Ok(()),
         Some(column) => Err(DataError::Label {
             at: row.at.clone(),
