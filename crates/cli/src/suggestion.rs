@@ -10,7 +10,7 @@ pub(crate) fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> 
         let known = letters(known);
         let away = strsim::osa_distance(&name, &known);
         let shorter = name.chars().count().min(known.chars().count());
-        let alike = strsim::jaro_winkler(&name, &known) > 0.8 && away <= shorter / 2;
+        let alike = away <= 2 && strsim::jaro_winkler(&name, &known) > 0.8;
         let misspelt = alike || away <= (shorter / 3).max(1) && away < shorter;
         (misspelt || is_part(&name, &known) || is_part(&known, &name)).then_some(away)
     };
