@@ -289,14 +289,12 @@ pub enum DataError {
         missing: String,
     },
     /// A template names a column that a row cannot fill.
-    #[error("{at}: `{column}` of the template {found}; expected a text, a number or a bool")]
+    #[error("{at}: the template: {reason}")]
     Template {
         /// The row.
         at: Location,
-        /// The column.
-        column: String,
-        /// "is a list of 3", or that there is no such column.
-        found: String,
+        /// What the row has instead.
+        reason: String,
     },
     /// A list of messages is empty.
     #[error("{at}: `{column}` is an empty list, expected at least one message; remove the row")]

@@ -442,10 +442,7 @@ fn a_template_makes_the_prompt_of_several_columns() {
     let error = Row::parse(at, object.clone(), &columns("{q}"))
         .unwrap_err()
         .to_string();
-    assert!(
-        error.contains("`q` of the template is no column"),
-        "{error}"
-    );
+    assert!(error.contains("the template: no column `q`"), "{error}");
 }
 
 #[test]

@@ -113,24 +113,34 @@ impl Template {
                 }
                 Part::Column(name) => name,
             };
-            let wrong = |found| DataError::Template {
+            let wrong = |reason| DataError::Template {
                 at: at.clone(),
-                column: name.clone(),
-                found,
+                reason,
             };
             match row.get(name) {
                 Some(Value::String(value)) => text += value,
                 Some(value @ (Value::Number(_) | Value::Bool(_))) => text += &value.to_string(),
-                Some(other) => return Err(wrong(format!("is {}", describe(other)))),
-                None => {
+                Some(other) => {
+                    let found = describe(other);
                     return Err(wrong(format!(
-                        "is no column of the row, which has {}",
-                        names(row)
+                        "`{name}` is {found}; expected a text or a number"
                     )));
+                }
+                None => {
+                    let found = names(row);
+                    return Err(wrong(format!("no column `{name}`; the row has {found}")));
                 }
             }
         }
         Ok(text)
+    }
+}
+
+impl std::str::FromStr for Template {
+    type Err = TemplateError;
+
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
+        Self::parse(text)
     }
 }
 
@@ -169,9 +179,9 @@ mod tests {
         for (template, found) in [
             (
                 "{x}",
-                "f.jsonl:2: `x` of the template is no column of the row, which has q, n, l",
+                "f.jsonl:2: the template: no column `x`; the row has q, n, l",
             ),
-            ("{l}", "`l` of the template is a list of 0"),
+            ("{l}", "the template: `l` is a list of 0"),
             ("{q", "not closed"),
             ("q} {q}", "not opened"),
             ("{} {q}", "does not hold the name"),
