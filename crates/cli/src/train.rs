@@ -1,5 +1,7 @@
 //! `iwsft train`: from a recipe to a Hugging Face folder.
 
+mod summary;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,11 +20,12 @@ use crate::eval::TrainingExam;
 use crate::interrupt;
 use crate::language::{HuggingFaceFiles, ModelFolder, TokenTrajectories};
 use crate::mistake::Mistake;
-use crate::progress::{Progress, duration, say};
+use crate::progress::{Progress, say};
 use crate::recipe::{Recipe, ReferenceSection};
 use crate::run::in_folder;
-use crate::table::{Table, print_json};
+use crate::table::print_json;
 use crate::watch::Watch;
+pub(crate) use summary::Summary;
 
 /// Fine-tune a model as a recipe says.
 #[derive(Debug, clap::Args)]
@@ -52,27 +55,6 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// What a finished run comes to.
-#[derive(Debug, serde::Serialize)]
-pub(crate) struct Summary {
-    pub(crate) model: PathBuf,
-    pub(crate) steps: u64,
-    pub(crate) seconds: f64,
-    pub(crate) tokens: u64,
-    pub(crate) tokens_per_second: f64,
-    pub(crate) loss: f64,
-    pub(crate) nll: f64,
-    pub(crate) effective_share: f64,
-    pub(crate) weight_min: f64,
-    pub(crate) weight_max: f64,
-    /// J and how far the bounds lie below it, where there is a reference.
-    pub(crate) j: Option<f64>,
-    pub(crate) sft_gap: Option<f64>,
-    pub(crate) iw_sft_gap: Option<f64>,
-    pub(crate) validation_nll_before: Option<f64>,
-    pub(crate) validation_nll: Option<f64>,
-}
-
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     args.watch.check()?;
     let mut recipe = Recipe::read(&args.recipe, &args.sets)?;
@@ -95,10 +77,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         std::process::exit(interrupt::STATUS);
     };
     if args.json {
-        print_json(&summary)
+        print_json(&summary)?;
     } else {
-        print(&summary)
+        summary.print()?;
     }
+    for remark in summary.remarks() {
+        say(&remark);
+    }
+    Ok(())
 }
 
 /// Trains; `None` if it was asked to stop before the end.
@@ -198,7 +184,7 @@ fn train_in(
         return Ok(None);
     };
     let model = export(&run, &files, training.parameters())?;
-    Ok(Some(summary(&run, model)?))
+    Ok(Some(Summary::read(&run, model)?))
 }
 
 /// Training and validation data.
@@ -370,93 +356,4 @@ pub(crate) fn export(
     })();
     result.with_context(|| format!("{}: cannot write the trained model", model.display()))?;
     Ok(model)
-}
-
-/// What the run's log says about its end.
-fn summary(run: &Path, model: PathBuf) -> anyhow::Result<Summary> {
-    let log = run.join("metrics.jsonl");
-    let text = fs::read_to_string(&log).with_context(|| log.display().to_string())?;
-    let records: Vec<Record> = text
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect();
-    let last = records.iter().rev().find(|record| record.kind == "step");
-    let last = last.with_context(|| format!("{}: no step is logged", log.display()))?;
-    let validations: Vec<&Record> = records
-        .iter()
-        .filter(|record| record.kind == "validation")
-        .collect();
-    Ok(Summary {
-        model,
-        steps: last.step,
-        seconds: last.seconds,
-        tokens: last.total_tokens,
-        tokens_per_second: last.total_tokens as f64 / last.seconds,
-        loss: last.loss,
-        nll: last.nll,
-        effective_share: last.effective_share,
-        weight_min: last.weight_min,
-        weight_max: last.weight_max,
-        j: last.j,
-        sft_gap: last.sft_gap,
-        iw_sft_gap: last.iw_sft_gap,
-        validation_nll_before: validations.first().map(|record| record.nll),
-        validation_nll: validations.last().map(|record| record.nll),
-    })
-}
-
-/// A line of `metrics.jsonl`, as far as the summary needs it.
-#[derive(serde::Deserialize)]
-struct Record {
-    kind: String,
-    step: u64,
-    nll: f64,
-    seconds: f64,
-    #[serde(default)]
-    total_tokens: u64,
-    #[serde(default)]
-    loss: f64,
-    #[serde(default)]
-    effective_share: f64,
-    #[serde(default)]
-    weight_min: f64,
-    #[serde(default)]
-    weight_max: f64,
-    j: Option<f64>,
-    sft_gap: Option<f64>,
-    iw_sft_gap: Option<f64>,
-}
-
-fn print(summary: &Summary) -> anyhow::Result<()> {
-    let mut table = Table::new(["", ""]);
-    let number = |value: f64| format!("{value:.4}");
-    let nll = |value: Option<f64>| value.map_or("-".to_owned(), number);
-    table.row(["steps".into(), summary.steps.to_string()]);
-    table.row(["time".into(), duration(summary.seconds)]);
-    table.row([
-        "tokens/s".into(),
-        format!("{:.0}", summary.tokens_per_second),
-    ]);
-    table.row(["loss, last step".into(), number(summary.loss)]);
-    table.row(["nll, last step".into(), number(summary.nll)]);
-    table.row([
-        "weights, last step".into(),
-        format!("{:.3} to {:.3}", summary.weight_min, summary.weight_max),
-    ]);
-    table.row([
-        "effective sample".into(),
-        format!("{:.1}% of the batch", 100.0 * summary.effective_share),
-    ]);
-    if let (Some(j), Some(sft), Some(iw_sft)) = (summary.j, summary.sft_gap, summary.iw_sft_gap) {
-        table.row(["J, last step".into(), number(j)]);
-        table.row(["gap to SFT's bound".into(), number(sft)]);
-        table.row(["gap to iw-SFT's bound".into(), number(iw_sft)]);
-    }
-    table.row([
-        "validation nll before".into(),
-        nll(summary.validation_nll_before),
-    ]);
-    table.row(["validation nll after".into(), nll(summary.validation_nll)]);
-    table.row(["model".into(), summary.model.display().to_string()]);
-    table.print()
 }

@@ -196,6 +196,81 @@ fn conversations_are_trained_on_through_the_chat_template() {
 }
 
 #[test]
+fn validation_that_rises_is_said_with_the_best_checkpoint_which_is_a_model() {
+    let place = Workplace::new();
+    // Nothing that is learnt helps with the validation data.
+    let rows = |completion: &str| {
+        let row = json!({"prompt": "1+1=", "completion": completion});
+        format!("{row}\n").repeat(12)
+    };
+    place.write("train.jsonl", &rows("zzzzzz"));
+    place.write("validation.jsonl", &rows("123456"));
+    let sets = ["train.validate_every=2", "train.steps=8"];
+    let ended = place.train("run", &sets).succeeds();
+    for part in [
+        "validation rose from the start",
+        "validation was best at step 2 of 8",
+        "run/checkpoints/step-00000002",
+    ] {
+        assert!(ended.stderr.contains(part), "no {part:?} in {ended}");
+    }
+    let again = ["train", "run", "--resume", "--json"];
+    let ended = place.iwsft(&again).succeeds();
+    let [summary] = &ended.json()[..] else {
+        panic!("{ended}");
+    };
+    assert_eq!(summary["validation_rose"], true);
+    assert_eq!(summary["best_validation_step"], 2);
+    let best = summary["best_checkpoint"].as_str().unwrap();
+    place
+        .iwsft(&["sample", best, "--prompt", "1+1=", "--max-tokens", "3"])
+        .succeeds();
+    let sets = [&sets[..], &["train.keep_best=false"]].concat();
+    let ended = place.train("last", &sets).succeeds();
+    assert!(ended.stderr.contains("was not kept"), "{ended}");
+    let ended = place.train("good", &[]);
+    assert!(!ended.stderr.contains("validation was best"), "{ended}");
+}
+
+#[test]
+fn a_part_of_an_epoch_is_trained_and_its_steps_are_said() {
+    let place = Workplace::new();
+    let recipe = fixture::RECIPE.replace("steps = 12", "epochs = 0.5");
+    place.write("recipe.toml", &recipe);
+    let ended = place.train("run", &[]).succeeds();
+    let told = "0.5 epochs of 7 steps are 4 steps, rounded up";
+    assert!(ended.stderr.contains(told), "{ended}");
+    assert_complete(&place, "run", 4);
+    assert!(place.read("run/recipe.toml").contains("epochs = 0.5"));
+    place.train("whole", &["train.epochs=1"]).succeeds();
+    assert_complete(&place, "whole", 7);
+    assert!(place.read("whole/recipe.toml").contains("epochs = 1\n"));
+}
+
+#[test]
+fn data_that_nothing_can_be_learnt_from_stops_the_run_before_its_first_step() {
+    let place = Workplace::new();
+    let rows = |column: &str| {
+        let rows = fixture::json_lines(&sums(1, 10)).into_iter();
+        let rows = rows.map(|mut row| {
+            row[column] = json!(0);
+            format!("{row}\n")
+        });
+        rows.collect::<String>()
+    };
+    place.write("train.jsonl", &rows("weight"));
+    let parts = ["nothing can be learnt from 10 of 10", "10 with weight 0"];
+    place.train("run", &[]).fails(2, &parts);
+    assert!(!place.exists("run"));
+    place.write("train.jsonl", &rows("score"));
+    for quality in ["weight", "resample"] {
+        let set = format!("objective.quality={quality}");
+        place.train("run", &[&set]).fails(2, &["score"]);
+        assert!(!place.exists("run"));
+    }
+}
+
+#[test]
 fn only_the_rows_with_the_least_reward_are_trained_on() {
     let place = Workplace::new();
     let ended = place

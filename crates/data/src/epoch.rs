@@ -24,8 +24,10 @@ impl EpochOrder {
     ///
     /// With `quality` (one number a trajectory, see
     /// [`crate::Dataset::qualities`]), every epoch draws from each pool in
-    /// proportion to quality, by systematic resampling: trajectories of high
-    /// quality come several times, and those of quality 0 never.
+    /// proportion to quality, by systematic resampling over an order that is
+    /// shuffled anew for every epoch: trajectories of high quality come several
+    /// times, and those of quality 0 never, and which ones come does not depend on
+    /// where they stand in the file.
     ///
     /// # Errors
     /// If a quality is not a number of at least 0, or a pool has none above 0.
@@ -74,7 +76,9 @@ impl EpochOrder {
             match &self.resamplers {
                 Some(resamplers) => {
                     let offset = unit(&mut self.random("quality", k, epoch));
-                    let drawn = resamplers[k as usize].draw(pool.draws, offset);
+                    let mut indices: Vec<usize> = (0..pool.trajectories.len()).collect();
+                    shuffle(&mut indices, &mut self.random("quality order", k, epoch));
+                    let drawn = resamplers[k as usize].draw_in(&indices, pool.draws, offset);
                     order.extend(drawn.into_iter().map(|i| start + i));
                 }
                 None => order.extend(self.walk(pool, k, epoch)),

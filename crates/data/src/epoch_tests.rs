@@ -36,7 +36,7 @@ fn the_order_of_a_seed_never_changes() {
     assert_eq!(whole.epoch(1), [5, 2, 7, 3, 10, 4, 9, 6, 1, 11, 0, 8]);
     let quality = [1.0, 2.0, 3.0, 0.0, 1.0, 5.0];
     let drawn = EpochOrder::new(Mixture::whole(6), Some(&quality), 7).unwrap();
-    assert_eq!(drawn.epoch(3), [5, 1, 0, 2, 5, 4]);
+    assert_eq!(drawn.epoch(3), [5, 2, 4, 1, 5, 5]);
 }
 
 #[test]
@@ -69,6 +69,28 @@ fn drawing_by_quality_gives_copies_in_proportion_and_never_quality_zero() {
     }
 }
 
+/// Equally spaced marks over the file's own order would draw every row once, or
+/// each good one twice and no other.
+#[test]
+fn rows_that_are_good_and_bad_in_turn_are_drawn_each_by_chance() {
+    let quality: Vec<f32> = (0..400).map(|i| [3.0, 1.0][i % 2]).collect();
+    let order = EpochOrder::new(Mixture::whole(400), Some(&quality), 5).unwrap();
+    let mut of_each = [0; 2];
+    let mut together = 0;
+    for epoch in 0..50 {
+        let copies = copies(&order.epoch(epoch), 400);
+        let bad = copies.iter().skip(1).step_by(2).sum::<usize>();
+        // 100 are expected; of draws that are all alike there would be 0 or 200.
+        assert!((70..=130).contains(&bad), "epoch {epoch}: {bad}");
+        of_each[0] += copies[1];
+        of_each[1] += copies[3];
+        together += usize::from(copies[1] == copies[3]);
+    }
+    // Neighbours come half of the time each, and not together.
+    assert!(of_each.iter().all(|n| (12..=38).contains(n)), "{of_each:?}");
+    assert!((12..=38).contains(&together), "{together}");
+}
+
 #[test]
 fn a_source_without_quality_is_refused() {
     let mixture = mixture(&[(1.0, 2), (1.0, 2)]);
@@ -90,6 +112,25 @@ fn no_data_is_an_empty_epoch() {
 }
 
 proptest! {
+    #[test]
+    fn every_row_is_drawn_as_often_as_its_quality_says_rounded_down_or_up(
+        quality in proptest::collection::vec(prop_oneof![Just(0.0_f32), Just(1.0), 0.0_f32..9.0], 1..60),
+        seed: u64,
+        epoch: u64,
+    ) {
+        let total: f64 = quality.iter().copied().map(f64::from).sum();
+        prop_assume!(total > 0.0);
+        let n = quality.len();
+        let order = EpochOrder::new(Mixture::whole(n), Some(&quality), seed).unwrap();
+        let drawn = order.epoch(epoch);
+        prop_assert_eq!(drawn.len(), n);
+        for (copies, quality) in copies(&drawn, n).into_iter().zip(&quality) {
+            let expected = f64::from(*quality) / total * n as f64;
+            prop_assert!(copies as f64 >= (expected - 1e-9).floor());
+            prop_assert!(copies as f64 <= (expected + 1e-9).ceil());
+        }
+    }
+
     #[test]
     fn an_epoch_of_everything_is_a_permutation(n in 0_usize..300, seed: u64, epoch: u64) {
         let order = EpochOrder::new(Mixture::whole(n), None, seed).unwrap();

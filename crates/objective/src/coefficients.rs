@@ -183,6 +183,6 @@ impl Objective {
         };
         let p = log_ratio(trajectory.log_p);
         let q = trajectory.log_q.map_or(p, log_ratio);
-        summary.add_bounds(trajectory.reward, p, q);
+        summary.add_bounds(trajectory.reward, trajectory.density, p, q);
     }
 }

@@ -197,9 +197,10 @@ impl Summary {
 
     /// Adds a trajectory's terms of J and the bounds, where `p` and `q` are
     /// the logarithms of its ratios to the reference, capped.
-    pub(crate) fn add_bounds(&mut self, reward: f64, p: f64, q: f64) {
+    pub(crate) fn add_bounds(&mut self, reward: f64, density: f64, p: f64, q: f64) {
         self.referenced += 1.0;
-        self.ratio_sum += p.exp();
+        self.ratio_sum += p.exp() / density;
+        let reward = reward / density;
         self.return_sum += reward * p.exp();
         self.sft_bound += reward * (1.0 + p);
         self.iw_sft_bound += reward * q.exp() * (1.0 + (p - q));
@@ -226,7 +227,13 @@ impl Summary {
 /// iw-SFT      = 1/n sum R y (1 + log x - log y)     <= J, equal where p = q
 /// ```
 ///
-/// because `z >= 1 + log z` for every `z > 0`, here `x` and `x/y`. It holds
+/// With qualities, R is the quality. Where trajectories were drawn in proportion to
+/// it, each is divided by the density `d` with which it was drawn, its quality
+/// over the mean quality of all rows: `R/d` is that mean, and quality counts
+/// once, as the drawing. J is then the mean quality times the mean of x over what
+/// was drawn, and self-normalised `sum R x / d / sum x / d`.
+///
+/// The bounds hold because `z >= 1 + log z` for every `z > 0`, here `x` and `x/y`,
 /// for each trajectory, whatever `T` and the length, and also under
 /// [`crate::EXPONENT_CAP`]. Without a q of its own (q current, or a method
 /// without q) the iw-SFT bound equals J.

@@ -11,10 +11,13 @@ use thiserror::Error;
 /// `floor(v * count)` or `ceil(v * count)` times, and `v * count` times on
 /// average over a uniform offset, with the least variance of the usual
 /// schemes.
+///
+/// Marks and qualities must not share a rhythm: of rows that are good and bad in
+/// turn, half as many marks as rows fall on the good ones alone or on all. So the
+/// qualities are cumulated in a random order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resampler {
-    /// Cumulated shares of the quality, the last being 1.
-    cumulated: Vec<f64>,
+    qualities: Vec<f32>,
 }
 
 /// Why qualities cannot be sampled from.
@@ -59,34 +62,45 @@ impl Resampler {
                 count: qualities.len(),
             });
         }
-        let mut sum = 0.0;
-        let cumulated = qualities
-            .iter()
-            .map(|quality| {
-                sum += f64::from(*quality);
-                sum / total
-            })
-            .collect();
-        Ok(Self { cumulated })
+        Ok(Self {
+            qualities: qualities.to_vec(),
+        })
     }
 
-    /// Draws `count` indices, in ascending order; shuffle them before use.
+    /// Draws `count` indices, in ascending order: [`Resampler::draw_in`] the order
+    /// of the qualities themselves, for callers that know it to be without rhythm.
+    pub fn draw(&self, count: usize, offset: f64) -> Vec<usize> {
+        let order: Vec<usize> = (0..self.qualities.len()).collect();
+        self.draw_in(&order, count, offset)
+    }
+
+    /// Draws `count` indices; shuffle them before use. `order` has every index
+    /// once, best in random order; indices are drawn in it.
     ///
     /// `offset` is uniform on `0 <= offset < 1`; of any other number the
     /// fractional part is taken, and 0 of one that is not finite.
-    pub fn draw(&self, count: usize, offset: f64) -> Vec<usize> {
+    ///
+    /// # Panics
+    ///
+    /// If `order` has an index that is none.
+    pub fn draw_in(&self, order: &[usize], count: usize, offset: f64) -> Vec<usize> {
         let fraction = offset - offset.floor();
         let offset = if (0.0..1.0).contains(&fraction) {
             fraction
         } else {
             0.0
         };
+        let quality = |index: &usize| f64::from(self.qualities[*index]);
+        // In this order, so that the last share is 1 whatever was rounded.
+        let total: f64 = order.iter().map(quality).sum();
         let mut drawn = Vec::with_capacity(count);
-        for (index, share) in self.cumulated.iter().enumerate() {
-            let end = snap(share * count as f64);
+        let mut sum = 0.0;
+        for index in order {
+            sum += quality(index);
+            let end = snap(sum / total * count as f64);
             // The marks are at k + offset; index owns those below `end`.
             while drawn.len() < count && (drawn.len() as f64) + offset < end {
-                drawn.push(index);
+                drawn.push(*index);
             }
         }
         drawn
@@ -121,7 +135,7 @@ mod tests {
     fn whole_expected_copies_are_given_exactly_at_every_offset() {
         let resampler = Resampler::new(&[0.1, 0.0, 0.2, 0.3]).unwrap();
         for k in 0..100 {
-            let drawn = resampler.draw(12, f64::from(k) / 100.0);
+            let drawn = resampler.draw_in(&[2, 0, 3, 1], 12, f64::from(k) / 100.0);
             assert_eq!(copies(&drawn, 4), [2, 0, 4, 6]);
         }
     }
@@ -134,7 +148,8 @@ mod tests {
         let offsets = 10_000;
         let mut sums = [0.0; 4];
         for k in 0..offsets {
-            let drawn = resampler.draw(7, (f64::from(k) + 0.5) / f64::from(offsets));
+            let offset = (f64::from(k) + 0.5) / f64::from(offsets);
+            let drawn = resampler.draw_in(&[3, 1, 0, 2], 7, offset);
             for (sum, copies) in sums.iter_mut().zip(copies(&drawn, 4)) {
                 *sum += copies as f64;
             }
@@ -148,10 +163,11 @@ mod tests {
     #[test]
     fn an_offset_outside_the_unit_interval_counts_by_its_fraction() {
         let resampler = Resampler::new(&[1.0, 2.0, 4.0]).unwrap();
-        assert_eq!(resampler.draw(5, 3.25), resampler.draw(5, 0.25));
-        assert_eq!(resampler.draw(5, -0.75), resampler.draw(5, 0.25));
-        assert_eq!(resampler.draw(5, f64::NAN).len(), 5);
-        assert_eq!(resampler.draw(5, -1e-300).len(), 5);
+        let draw = |offset| resampler.draw(5, offset);
+        assert_eq!(draw(3.25), draw(0.25));
+        assert_eq!(draw(-0.75), draw(0.25));
+        assert_eq!(draw(f64::NAN).len(), 5);
+        assert_eq!(draw(-1e-300).len(), 5);
     }
 
     #[test]
@@ -183,10 +199,13 @@ mod tests {
             qualities in proptest::collection::vec(prop_oneof![Just(0.0_f32), 0.0_f32..10.0], 1..40),
             count in 0_usize..100,
             offset in 0.0_f64..1.0,
+            turned in any::<proptest::sample::Index>(),
         ) {
             let total: f64 = qualities.iter().copied().map(f64::from).sum();
             prop_assume!(total > 0.0);
-            let drawn = Resampler::new(&qualities).unwrap().draw(count, offset);
+            let mut order: Vec<usize> = (0..qualities.len()).collect();
+            order.rotate_left(turned.index(qualities.len()));
+            let drawn = Resampler::new(&qualities).unwrap().draw_in(&order, count, offset);
             prop_assert_eq!(drawn.len(), count);
             for (copies, quality) in copies(&drawn, qualities.len()).into_iter().zip(&qualities) {
                 let expected = f64::from(*quality) / total * count as f64;

@@ -16,6 +16,7 @@ pub struct Steps<'a> {
     step_weight: &'a [f32],
     reward: &'a [f32],
     quality: &'a [f32],
+    density: Option<&'a [f32]>,
 }
 
 /// One trajectory of a [`Steps`], borrowed.
@@ -29,6 +30,7 @@ pub(crate) struct Trajectory<'a> {
     pub(crate) step_weight: &'a [f32],
     pub(crate) reward: f64,
     pub(crate) quality: f64,
+    pub(crate) density: f64,
 }
 
 /// Why a batch cannot be used.
@@ -76,6 +78,12 @@ pub enum StepsError {
         /// The value found.
         found: f32,
     },
+    /// A trajectory that cannot have been drawn was drawn.
+    #[error("`density`[{index}] is 0, but the trajectory is in the batch; it must be above 0")]
+    NeverDrawn {
+        /// The trajectory.
+        index: usize,
+    },
     /// An advantage is infinite or not a number.
     #[error("`advantage`[{index}] is {found}; it must be finite")]
     Advantage {
@@ -116,7 +124,8 @@ impl<'a> Steps<'a> {
     ///   at least 0, without which the bounds do not hold;
     /// - `quality` `[b]`: factor on each trajectory's loss, as resolved by the
     ///   caller: the row's own weight, times its quality when quality works by
-    ///   weight. It does not enter J or the bounds, where `reward` stands.
+    ///   weight. It does not enter J or the bounds, where `reward` stands: with
+    ///   qualities, R is the quality.
     ///
     /// # Errors
     ///
@@ -166,7 +175,31 @@ impl<'a> Steps<'a> {
             step_weight,
             reward,
             quality,
+            density: None,
         })
+    }
+
+    /// Says that the trajectories were not drawn as the reference makes them:
+    /// `density` `[b]` is how many times as likely each was to be drawn. It
+    /// divides a trajectory's terms of J and of the bounds, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`StepsError`] for another number of densities, and one that is not above
+    /// 0 or not finite.
+    pub fn drawn_with(mut self, density: &'a [f32]) -> Result<Self, StepsError> {
+        check_length(
+            "density",
+            density.len(),
+            self.trajectories(),
+            "trajectories",
+        )?;
+        check_values("density", density)?;
+        if let Some(index) = density.iter().position(|density| *density == 0.0) {
+            return Err(StepsError::NeverDrawn { index });
+        }
+        self.density = Some(density);
+        Ok(self)
     }
 
     /// Number of trajectories, `b`.
@@ -204,6 +237,7 @@ impl<'a> Steps<'a> {
                 step_weight: &steps.step_weight[range],
                 reward: f64::from(steps.reward[i]),
                 quality: f64::from(steps.quality[i]),
+                density: steps.density.map_or(1.0, |density| f64::from(density[i])),
             }
         })
     }

@@ -12,8 +12,13 @@ use crate::TrainError;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
-    /// Passes over the data. Give this or `steps`; 5 where neither is given.
-    pub epochs: Option<u64>,
+    /// Passes over the data; of a part of one, its steps rounded up. Give this or
+    /// `steps`; 5 where neither is given.
+    #[serde(
+        serialize_with = "whole_as_integer",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub epochs: Option<f64>,
     /// Optimizer steps.
     pub steps: Option<u64>,
     /// Trajectories per optimizer step. Default 8. The last step of an epoch
@@ -66,6 +71,16 @@ pub struct TrainConfig {
     pub keep_best: bool,
 }
 
+/// As recipes have it: `epochs = 3`, and not 3.0.
+fn whole_as_integer<S: Serializer>(epochs: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+    match epochs {
+        Some(epochs) if epochs.fract() == 0.0 && epochs.abs() < 1e15 => {
+            to.serialize_i64(*epochs as i64)
+        }
+        epochs => epochs.serialize(to),
+    }
+}
+
 fn as_word<S: Serializer>(precision: &Precision, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(precision)
 }
@@ -115,7 +130,7 @@ pub struct Plan {
     pub warmup_steps: u64,
 }
 
-const DEFAULT_EPOCHS: u64 = 5;
+const DEFAULT_EPOCHS: f64 = 5.0;
 
 impl Default for TrainConfig {
     fn default() -> Self {
@@ -156,7 +171,7 @@ impl TrainConfig {
             let found = "given together with `epochs`".to_owned();
             return Err(setting("steps", found, "only one of the two"));
         }
-        check("epochs", self.epochs.unwrap_or(1), |n| n > 0, "1 or more")?;
+        check("epochs", self.epochs.unwrap_or(1.0), positive, "above 0")?;
         check("steps", self.steps.unwrap_or(1), |n| n > 0, "1 or more")?;
         check("batch_size", self.batch_size, |n| n > 0, "1 or more")?;
         check("micro_tokens", self.micro_tokens, |n| n > 0, "1 or more")?;
@@ -185,9 +200,13 @@ impl TrainConfig {
     pub fn plan(&self, epoch_len: usize) -> Plan {
         let steps_per_epoch = epoch_len.div_ceil(self.batch_size) as u64;
         let epochs = self.epochs.unwrap_or(DEFAULT_EPOCHS);
-        let total_steps = self
-            .steps
-            .unwrap_or_else(|| epochs.saturating_mul(steps_per_epoch));
+        let total_steps = self.steps.unwrap_or_else(|| {
+            let steps = epochs * steps_per_epoch as f64;
+            // What is a whole number but for rounding is not rounded up.
+            let whole = (steps - steps.round()).abs() < 1e-12 * steps;
+            let steps = if whole { steps.round() } else { steps.ceil() };
+            steps as u64
+        });
         Plan {
             steps_per_epoch,
             total_steps,
@@ -281,7 +300,7 @@ mod tests {
     #[test]
     fn an_epoch_counts_its_partial_step() {
         let config = TrainConfig {
-            epochs: Some(3),
+            epochs: Some(3.0),
             batch_size: 4,
             ..TrainConfig::default()
         };
@@ -291,10 +310,42 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_an_epoch_is_its_steps_rounded_up() {
+        let steps = |epochs, trajectories| {
+            let config = TrainConfig {
+                epochs: Some(epochs),
+                batch_size: 1,
+                ..TrainConfig::default()
+            };
+            config.validate().unwrap();
+            config.plan(trajectories).total_steps
+        };
+        assert_eq!(steps(0.5, 5), 3);
+        assert_eq!(steps(0.5, 6), 3);
+        assert_eq!(steps(1.5, 6), 9);
+        assert_eq!(steps(0.1, 30), 3);
+        assert_eq!(steps(1e-9, 5), 1);
+        assert_eq!(steps(7.0, 1_000_003), 7_000_021);
+    }
+
+    #[test]
+    fn whole_epochs_are_written_as_they_always_were() {
+        let written = |text: &str| {
+            let config: TrainConfig = serde_json::from_str(text).unwrap();
+            serde_json::to_value(config).unwrap()["epochs"].to_string()
+        };
+        assert_eq!(written(r#"{"epochs": 3}"#), "3");
+        assert_eq!(written(r#"{"epochs": 3.0}"#), "3");
+        assert_eq!(written(r#"{"epochs": 1.5}"#), "1.5");
+        assert_eq!(written("{}"), "null");
+    }
+
+    #[test]
     fn each_impossible_value_is_refused_by_its_key() {
         let cases = [
             (r#"{"epochs": 1, "steps": 1}"#, "steps"),
             (r#"{"epochs": 0}"#, "epochs"),
+            (r#"{"epochs": -0.5}"#, "epochs"),
             (r#"{"batch_size": 0}"#, "batch_size"),
             (r#"{"micro_tokens": 0}"#, "micro_tokens"),
             (r#"{"learning_rate": 0.0}"#, "learning_rate"),

@@ -10,7 +10,7 @@
 //! Files: `config` has the settings, `step` one optimizer step, `training` the
 //! loop over data and `on_policy` the loop over rollouts, `rule` what either
 //! optimises, `state` and `checkpoint` what is saved, `recorder`, `run_folder` and
-//! `metrics` the folder around it, `log_probs` and `reference` the scoring of a data set
+//! `metrics` the folder around it, `idle` rows that nothing is learnt from, `log_probs` and `reference` the scoring of a data set
 //! and its cache, `evaluator` and `observer` who looks on.
 
 mod atomic;
@@ -18,6 +18,7 @@ pub mod checkpoint;
 mod config;
 mod error;
 mod evaluator;
+mod idle;
 mod log_probs;
 mod metrics;
 mod observer;

@@ -121,7 +121,13 @@ pub struct OnPolicy<'a, P: Policy, R> {
     tokens: u64,
     drawn: u64,
     seconds: f64,
+    /// Rounds in a row, up to now, that had nothing to learn from.
+    silent: u64,
 }
+
+/// Rounds without a signal, one behind the other, that are worth a word; then
+/// twice as many, and so on.
+const SILENT_ROUNDS: u64 = 3;
 
 impl<'a, P: Policy, R: Rollouts<P>> OnPolicy<'a, P, R> {
     /// Prepares a run that begins with its first round.
@@ -203,6 +209,7 @@ impl<'a, P: Policy, R: Rollouts<P>> OnPolicy<'a, P, R> {
             tokens: record.as_ref().map_or(0, |record| record.tokens),
             drawn: record.as_ref().map_or(0, |record| record.drawn),
             seconds: record.as_ref().map_or(0.0, |record| record.seconds),
+            silent: 0,
         })
     }
 
@@ -377,7 +384,28 @@ impl<'a, P: Policy, R: Rollouts<P>> OnPolicy<'a, P, R> {
         };
         self.recorder.log(&metrics)?;
         observer.on_rollouts(&metrics);
+        self.warn_of_silence(drawn, observer);
         Ok(())
+    }
+
+    /// Says so where round after round has nothing to learn from.
+    fn warn_of_silence(&mut self, drawn: &Round<R::Drawn>, observer: &mut dyn Observer) {
+        if drawn.no_signal < drawn.groups {
+            self.silent = 0;
+            return;
+        }
+        self.silent += 1;
+        let all = self.silent == self.rounds.rounds;
+        let due = self.silent.is_multiple_of(SILENT_ROUNDS)
+            && (self.silent / SILENT_ROUNDS).is_power_of_two();
+        if all || due {
+            observer.on_message(&format!(
+                "{} rounds in a row had nothing to learn from: the answers to a prompt all got the \
+                 same reward (mean {:.3}); try prompts that are neither too hard nor too easy, more \
+                 answers to each, a higher temperature, or look at the grading",
+                self.silent, drawn.reward
+            ));
+        }
     }
 
     fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {

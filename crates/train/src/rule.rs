@@ -43,9 +43,12 @@ impl Rule {
         }
     }
 
-    /// Whether a row's quality multiplies its loss.
-    pub(crate) fn weighs_by_quality(&self) -> bool {
-        matches!(self, Self::Likelihood(objective) if objective.quality == Quality::Weight)
+    /// What the rows' qualities do.
+    pub(crate) fn quality(&self) -> Quality {
+        match self {
+            Self::Likelihood(objective) => objective.quality,
+            Self::PolicyGradient(_) => Quality::Off,
+        }
     }
 
     /// Those of the trajectories `indices` that have a gradient; the others are

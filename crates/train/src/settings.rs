@@ -89,7 +89,7 @@ mod tests {
             ..base.clone()
         };
         let longer = TrainConfig {
-            epochs: Some(6),
+            epochs: Some(6.0),
             ..base.clone()
         };
         let packed = TrainConfig {
@@ -111,7 +111,7 @@ mod tests {
             ..TrainConfig::default()
         };
         let longer = TrainConfig {
-            epochs: Some(9),
+            epochs: Some(9.0),
             ..base.clone()
         };
         assert_eq!(settings(&base), settings(&longer));

@@ -1,8 +1,9 @@
 //! One optimizer step: the trajectories of a batch go through the policy in
 //! as many passes as the memory asks for, and the result is that of one pass.
 
+use iwsft_data::Mixture;
 use iwsft_engine::{Layout, Policy, Tensor, optim};
-use iwsft_objective::{Diagnostics, Proposal, Steps, Summary};
+use iwsft_objective::{Diagnostics, Proposal, Quality, Steps, Summary};
 
 use crate::{LogProbs, Rule, State, TrainError, Trajectories, micro_batches};
 
@@ -28,8 +29,12 @@ pub struct Stepper<'a, P: Policy, T> {
     trajectories: &'a T,
     rule: Rule,
     reference: Option<LogProbs>,
-    /// R = 1 for every row: the data's rewards are missing or below 0.
+    /// R of J and its bounds is 1 for every row: some of the data's rewards are
+    /// below 0.
     unit_rewards: bool,
+    /// `[trajectories]`: how many times as likely each is to be drawn as the
+    /// reference makes it; empty where rows are not drawn by quality.
+    density: Vec<f32>,
     micro_tokens: usize,
     max_grad_norm: Option<f64>,
     layout: Layout,
@@ -47,6 +52,7 @@ struct Rows {
     step_weight: Vec<f32>,
     reward: Vec<f32>,
     quality: Vec<f32>,
+    density: Vec<f32>,
     advantage: Vec<f32>,
     coefficients: Vec<f32>,
 }
@@ -85,8 +91,9 @@ where
                 return Err(TrainError::MissingReference { row });
             }
         }
-        let rewards = indices().map(|index| trajectories.reward(index));
-        let unit_rewards = !rewards.flatten().all(|reward| reward >= 0.0);
+        // With qualities, R is the quality.
+        let unit_rewards = rule.quality() == Quality::Off
+            && indices().any(|index| trajectories.reward(index).is_some_and(|r| r < 0.0));
         let layout = policy.layout().clone();
         Ok(Self {
             gradients: Tensor::zeros(layout.len()),
@@ -96,14 +103,34 @@ where
             rule,
             reference,
             unit_rewards,
+            density: Vec::new(),
             micro_tokens,
             max_grad_norm,
             rows: Rows::default(),
         })
     }
 
+    /// Tells, where rows are drawn by quality, from which parts of the data: in
+    /// each, a row is as likely as its quality is above the part's mean.
+    pub fn drawn_from(&mut self, mixture: &Mixture) {
+        if self.rule.quality() != Quality::Resample {
+            return;
+        }
+        let quality = |index: usize| f64::from(self.trajectories.quality(index));
+        self.density = vec![1.0; self.trajectories.len()];
+        for pool in mixture.pools() {
+            let rows = pool.trajectories.clone();
+            let mean = rows.clone().map(quality).sum::<f64>() / rows.len() as f64;
+            for index in rows {
+                // What is too rare for 32 bits is not drawn either.
+                let density = (quality(index) / mean) as f32;
+                self.density[index] = density.max(f32::MIN_POSITIVE);
+            }
+        }
+    }
+
     /// Whether rewards below 0 made R = 1 for every row: the bounds on J hold
-    /// only for rewards of at least 0.
+    /// only for rewards of at least 0. With qualities, R is the quality.
     pub fn ignores_rewards(&self) -> bool {
         self.unit_rewards
     }
@@ -220,6 +247,10 @@ where
             &rows.quality,
         );
         rows.coefficients.resize(rows.log_p.len(), 0.0);
+        let steps = match rows.density.is_empty() {
+            true => steps,
+            false => steps.and_then(|steps| steps.drawn_with(&rows.density)),
+        };
         let summary = steps
             .and_then(|steps| match &self.rule {
                 Rule::Likelihood(objective) => {
@@ -242,25 +273,29 @@ where
         Ok(summary)
     }
 
-    /// Collects the rewards, qualities and reference log-probabilities.
+    /// Collects the rewards, qualities and reference log-probabilities. R of J and
+    /// its bounds is the reward, or with qualities the quality.
     fn reward_and_refer(&mut self, part: &[usize]) {
         let rows = &mut self.rows;
-        let by_weight = self.rule.weighs_by_quality();
+        let use_of_quality = self.rule.quality();
         rows.reward.clear();
         rows.quality.clear();
+        rows.density.clear();
         rows.log_ref.clear();
         rows.advantage.clear();
         for &index in part {
-            let reward = self.trajectories.reward(index).unwrap_or(1.0);
-            rows.reward
-                .push(if self.unit_rewards { 1.0 } else { reward });
-            let quality = if by_weight {
-                self.trajectories.quality(index)
-            } else {
-                1.0
+            let quality = self.trajectories.quality(index);
+            let weight = self.trajectories.weight(index);
+            let (reward, factor) = match use_of_quality {
+                Quality::Off if self.unit_rewards => (1.0, weight),
+                Quality::Off => (self.trajectories.reward(index).unwrap_or(1.0), weight),
+                Quality::Resample => (quality, weight),
+                Quality::Weight => (quality, weight * quality),
             };
+            rows.reward.push(reward);
+            rows.quality.push(factor);
             rows.advantage.push(self.trajectories.advantage(index));
-            rows.quality.push(self.trajectories.weight(index) * quality);
+            rows.density.extend(self.density.get(index));
             let reference = match &self.reference {
                 Some(reference) => Some(reference.get(index)),
                 None => self.trajectories.reference(index),

@@ -13,6 +13,7 @@ use iwsft_engine::{Policy, Tensor};
 use iwsft_objective::{Objective, Quality};
 
 use crate::checkpoint::{Checkpoint, TrainerRecord};
+use crate::idle::Idle;
 use crate::recorder::{Recorder, require_same};
 use crate::{
     Evaluator, LogProbs, Observer, Plan, PolicyFiles, RunFolder, State, StepMetrics, Stepper,
@@ -83,6 +84,8 @@ pub struct Training<'a, P: Policy, T> {
     best_nll: Option<f64>,
     /// The validation of the present step.
     validated: Option<f64>,
+    /// Trajectories that nothing is learnt from.
+    idle: Idle,
 }
 
 impl<'a, P, T> Training<'a, P, T>
@@ -118,6 +121,8 @@ where
         job.config.validate()?;
         require_steps(job.train)?;
         job.validation.map_or(Ok(()), require_steps)?;
+        let idle = Idle::of(job.train, job.objective.quality);
+        idle.leave_something()?;
         let order = order(&job)?;
         let first_epoch = order.epoch(0);
         let plan = job.config.plan(first_epoch.len());
@@ -126,7 +131,7 @@ where
             require_same(checkpoint, &settings)?;
         }
 
-        let stepper = Stepper::new(
+        let mut stepper = Stepper::new(
             job.policy,
             job.train,
             job.objective.clone(),
@@ -134,6 +139,7 @@ where
             job.config.micro_tokens,
             job.config.clip(),
         )?;
+        stepper.drawn_from(&job.mixture);
         let optimizer = AdamW::new(stepper.policy.layout(), job.config.adamw());
         let mut state = State::new(job.parameters, optimizer, &job.objective);
         if let Some(Checkpoint { path, record }) = &from {
@@ -167,6 +173,7 @@ where
             plan,
             recorder,
             epoch: (0, first_epoch),
+            idle,
         })
     }
 
@@ -207,6 +214,19 @@ where
             observer.on_message(
                 "some rewards are below 0, for which the bounds on J do not hold: J and its bounds count every trajectory as a success (R = 1)",
             );
+        }
+        if self.idle.any() {
+            observer.on_message(&format!("nothing is learnt from {}", self.idle));
+        }
+        if let Some(epochs) = self.config.epochs.filter(|epochs| epochs.fract() > 0.0) {
+            let Plan {
+                steps_per_epoch,
+                total_steps,
+                ..
+            } = self.plan;
+            observer.on_message(&format!(
+                "{epochs} epochs of {steps_per_epoch} steps are {total_steps} steps, rounded up"
+            ));
         }
         if self.state.step == 0 {
             self.validate(observer)?;
@@ -394,6 +414,11 @@ where
         .flat_map(|&i| (i as u64).to_le_bytes())
         .collect();
     all.insert("order".to_owned(), blake3::hash(&order).to_string());
+    if job.objective.quality == Quality::Resample {
+        // Before there was this setting, in the order of the file.
+        let drawing = "over an order shuffled for every epoch";
+        all.insert("order.by_quality".to_owned(), drawing.to_owned());
+    }
     if let Some(reference) = &job.reference {
         let hash = reference.fingerprint().to_hex();
         all.insert("reference".to_owned(), hash.to_string());

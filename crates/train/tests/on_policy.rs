@@ -149,9 +149,14 @@ struct Watcher<'a> {
     die_after: Option<u64>,
     steps: Vec<StepMetrics>,
     rounds: Vec<RolloutMetrics>,
+    messages: Vec<String>,
 }
 
 impl Observer for Watcher<'_> {
+    fn on_message(&mut self, message: &str) {
+        self.messages.push(message.to_owned());
+    }
+
     fn on_rollouts(&mut self, metrics: &RolloutMetrics) {
         self.rounds.push(metrics.clone());
     }
@@ -246,6 +251,38 @@ const PRESETS: [PolicyGradientPreset; 3] = [
     PolicyGradientPreset::DrGrpo,
     PolicyGradientPreset::Reinforce,
 ];
+
+#[test]
+fn rounds_without_anything_to_learn_from_are_said() {
+    let (advantages, gradient) = preset(PolicyGradientPreset::Grpo);
+    // A single answer has nothing to be compared with.
+    for (group, expected) in [(1, vec!["3 rounds", "6 rounds", "8 rounds"]), (8, vec![])] {
+        let home = tempfile::tempdir().unwrap();
+        let mut policy = Tabular::new();
+        let mut rollouts = Successors {
+            group,
+            ..successors(advantages)
+        };
+        let (files, config) = (Raw::exact(), config());
+        let folder = RunFolder::create(&home.path().join("run")).unwrap();
+        let job = job(
+            &mut policy,
+            &mut rollouts,
+            &gradient,
+            &config,
+            ROUNDS,
+            &files,
+        );
+        let mut watcher = Watcher::default();
+        let mut training = OnPolicy::new(job, folder).unwrap();
+        training.run(&mut watcher, &AtomicBool::new(false)).unwrap();
+        assert_eq!(watcher.messages.len(), expected.len());
+        for (message, expected) in watcher.messages.iter().zip(expected) {
+            assert!(message.starts_with(expected), "{message}");
+            assert!(message.contains("same reward"), "{message}");
+        }
+    }
+}
 
 #[test]
 fn every_preset_raises_the_reward_it_is_given() {

@@ -7,7 +7,7 @@ mod tabular;
 
 use std::sync::atomic::AtomicBool;
 
-use iwsft_objective::{Objective, Preset};
+use iwsft_objective::{Objective, ObjectiveSpec, Preset, Quality};
 use iwsft_train::{LogProbs, ReferenceKey, RunFolder, TrainConfig, TrainError, Training};
 use tabular::{Raw, Sequences, Tabular, config, job, objective};
 
@@ -84,6 +84,74 @@ fn a_resume_with_another_setting_is_refused_with_its_name_and_both_values() {
     let found = refused(&Sequences::random(14, 2), &sft, base);
     let keys: Vec<_> = found.iter().map(|(key, ..)| key.as_str()).collect();
     assert_eq!(keys, ["data"]);
+}
+
+#[test]
+fn data_that_nothing_can_be_learnt_from_is_refused_with_the_reason() {
+    let (files, config) = (Raw::exact(), config());
+    let by = |quality| {
+        tabular::spec(ObjectiveSpec {
+            quality: Some(quality),
+            ..Preset::Sft.spec()
+        })
+    };
+    let refusal = |train: &Sequences, objective: &Objective| {
+        let mut policy = Tabular::new();
+        let home = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(&home.path().join("run")).unwrap();
+        let job = job(&mut policy, train, objective, &config, &files);
+        let outcome = Training::new(job, folder).map(|_| ());
+        outcome.err().map(|error| error.to_string())
+    };
+    let mut train = Sequences::random(4, 1);
+    train.quality = vec![0.0; 4];
+    let error = refusal(&train, &by(Quality::Weight)).unwrap();
+    assert!(
+        error.contains("nothing can be learnt from 4 of 4"),
+        "{error}"
+    );
+    assert!(error.contains("4 with quality 0"), "{error}");
+    assert!(refusal(&train, &by(Quality::Resample)).is_some());
+    assert_eq!(refusal(&train, &by(Quality::Off)), None);
+    train.weight = vec![0.0; 4];
+    let error = refusal(&train, &by(Quality::Off)).unwrap();
+    assert!(error.contains("4 with weight 0"), "{error}");
+    train.weight[3] = 0.5;
+    assert_eq!(refusal(&train, &by(Quality::Off)), None);
+}
+
+#[test]
+fn a_run_that_drew_by_quality_in_the_order_of_the_file_is_not_gone_on_with() {
+    let mut train = Sequences::random(8, 1);
+    train.quality = (0..8).map(|i| i as f32).collect();
+    let drawn = tabular::spec(ObjectiveSpec {
+        quality: Some(Quality::Resample),
+        ..Preset::Sft.spec()
+    });
+    let (files, config) = (Raw::exact(), config());
+    let home = tempfile::tempdir().unwrap();
+    let run = home.path().join("run");
+    let mut policy = Tabular::new();
+    let folder = RunFolder::create(&run).unwrap();
+    let first = job(&mut policy, &train, &drawn, &config, &files);
+    Training::new(first, folder)
+        .unwrap()
+        .run(&mut (), &AtomicBool::new(false))
+        .unwrap();
+    // As earlier versions wrote it.
+    let last = iwsft_train::checkpoint::latest(&run).unwrap().unwrap();
+    let record = last.path.join("trainer.json");
+    let mut old: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
+    let settings = old["settings"].as_object_mut().unwrap();
+    settings.remove("order.by_quality").unwrap();
+    settings["order"] = "0".into();
+    std::fs::write(&record, old.to_string()).unwrap();
+    let again = job(&mut policy, &train, &drawn, &config, &files);
+    let resumed = Training::resume(again, RunFolder::open(&run).unwrap());
+    let error = resumed.map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("order.by_quality"), "{error}");
+    assert!(error.contains("shuffled for every epoch"), "{error}");
 }
 
 #[test]

@@ -222,12 +222,75 @@ fn each_pass_trains_on_every_trajectory_once_and_the_last_step_on_the_rest() {
 }
 
 #[test]
+fn half_an_epoch_is_half_of_its_steps_and_resumes_like_any_run() {
+    let (train, validation) = data();
+    let sft = objective(Preset::Sft);
+    // 14 trajectories in steps of 4 are 4 steps: 6 steps are 1.5 epochs, and 1.4
+    // epochs are 5.6 steps.
+    for (epochs, steps, said) in [
+        (1.5, 6, true),
+        (1.4, 6, true),
+        (0.5, 2, true),
+        (1.0, 4, false),
+    ] {
+        let config = TrainConfig {
+            epochs: Some(epochs),
+            ..run_config()
+        };
+        let files = Raw::exact();
+        let home = tempfile::tempdir().unwrap();
+        let train_to = |run: &Path, stop_after: Option<u64>| {
+            let stop = never();
+            let mut policy = Tabular::new();
+            let job = job(&mut policy, &train, &sft, &config, &files);
+            let job = with_validation(job, &validation);
+            let mut watcher = Watcher {
+                stop_after: stop_after.map(|step| (step, &stop)),
+                ..Watcher::default()
+            };
+            let mut training = match run.exists() {
+                true => Training::resume(job, RunFolder::open(run).unwrap()).unwrap(),
+                false => Training::new(job, RunFolder::create(run).unwrap()).unwrap(),
+            };
+            training.run(&mut watcher, &stop).unwrap();
+            watcher.messages
+        };
+        let [whole, parts] = ["whole", "parts"].map(|name| home.path().join(name));
+        let messages = train_to(&whole, None);
+        let told = messages
+            .iter()
+            .any(|message| message.contains("rounded up"));
+        assert_eq!(told, said, "{messages:?}");
+        train_to(&parts, Some(1));
+        train_to(&parts, None);
+        assert_eq!(remains(&whole), remains(&parts));
+        assert_eq!(remains(&whole).2.step, steps, "{epochs}");
+    }
+}
+
+#[test]
+fn rows_that_nothing_is_learnt_from_are_counted_and_said() {
+    let (mut train, _) = data();
+    train.weight[3] = 0.0;
+    let files = Raw::exact();
+    let (mut policy, sft, config) = (Tabular::new(), objective(Preset::Sft), config());
+    let home = tempfile::tempdir().unwrap();
+    let folder = RunFolder::create(&home.path().join("run")).unwrap();
+    let job = job(&mut policy, &train, &sft, &config, &files);
+    let mut watcher = Watcher::default();
+    let mut training = Training::new(job, folder).unwrap();
+    training.run(&mut watcher, &never()).unwrap();
+    let told = "nothing is learnt from 1 of 14 trajectories (1 with weight 0)";
+    assert_eq!(watcher.messages, [told]);
+}
+
+#[test]
 fn the_last_k_checkpoints_and_the_best_validated_one_are_kept() {
     let train = Sequences::new(vec![vec![0, 1]; 4]);
     // Validation prefers another token: the longer the training, the worse.
     let validation = Sequences::new(vec![vec![0, 2]]);
     let config = TrainConfig {
-        epochs: Some(6),
+        epochs: Some(6.0),
         warmup: iwsft_train::Warmup::Steps(0),
         validate_every: 1,
         checkpoint_every: 1,

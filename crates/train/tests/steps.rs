@@ -5,10 +5,11 @@
 
 mod tabular;
 
+use iwsft_data::{EpochOrder, Mixture};
 use iwsft_engine::optim::AdamW;
 use iwsft_engine::{Policy, Tensor};
 use iwsft_objective::{Objective, ObjectiveSpec, Preset, Proposal, Quality};
-use iwsft_train::{State, StepOutcome, Stepper, TrainConfig};
+use iwsft_train::{State, StepOutcome, Stepper, TrainConfig, Trajectories};
 use proptest::prelude::*;
 use tabular::{Sequences, Tabular, V, config, objective, reference, row, spec};
 
@@ -215,6 +216,111 @@ fn a_weight_of_two_equals_the_row_listed_twice() {
     let (_, one, _) = run(&weighted, &objective, &config, 4);
     let (_, two, _) = run(&listed, &objective, &config, 4);
     assert!(largest_difference(&one.parameters, &two.parameters) < 1e-5);
+}
+
+/// J and its SFT bound, for qualities that are drawn by or weighed by: the mean
+/// over `indices` of `r` times each trajectory's ratio, and of its bound.
+fn expected_j(train: &Sequences, indices: &[usize], r: impl Fn(usize) -> f64) -> [f64; 2] {
+    let (mut policy, start) = (Tabular::new(), Tabular::start());
+    let own = iwsft_train::score(&mut policy, &start, train, 64, &mut |_| {});
+    let mut sums = [0.0; 2];
+    for &index in indices {
+        let mean: f64 =
+            own.get(index).iter().map(|&p| f64::from(p)).sum::<f64>() / own.get(index).len() as f64;
+        let log_ratio = mean - REFERENCE;
+        sums[0] += r(index) * log_ratio.exp();
+        sums[1] += r(index) * (1.0 + log_ratio);
+    }
+    sums.map(|sum| sum / indices.len() as f64)
+}
+
+/// The log-probability of every step under a made-up reference.
+const REFERENCE: f64 = -1.25;
+
+/// A step on `indices` with qualities that work as said.
+fn step_by_quality(train: &Sequences, quality: Quality, indices: &[usize]) -> StepOutcome {
+    let objective = spec(ObjectiveSpec {
+        quality: Some(quality),
+        ..Preset::Sft.spec()
+    });
+    let mut policy = Tabular::new();
+    let config = config();
+    let optimizer = AdamW::new(policy.layout(), config.adamw());
+    let mut state = State::new(Tabular::start(), optimizer, &objective);
+    let referred = Referred(train.clone());
+    let mut stepper = Stepper::new(&mut policy, &referred, objective, None, 16, None).unwrap();
+    stepper.drawn_from(&Mixture::whole(train.tokens.len()));
+    stepper.step(&mut state, indices, 0.1).unwrap()
+}
+
+/// Sequences with the reference as a column.
+struct Referred(Sequences);
+
+impl Trajectories for Referred {
+    type Batch = Vec<Vec<usize>>;
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn length(&self, index: usize) -> usize {
+        self.0.length(index)
+    }
+    fn steps(&self, index: usize) -> usize {
+        self.0.steps(index)
+    }
+    fn reward(&self, index: usize) -> Option<f32> {
+        self.0.reward(index)
+    }
+    fn quality(&self, index: usize) -> f32 {
+        self.0.quality(index)
+    }
+    fn reference(&self, index: usize) -> Option<&[f32]> {
+        const COLUMN: [f32; 16] = [REFERENCE as f32; 16];
+        Some(&COLUMN[..self.steps(index)])
+    }
+    fn describe(&self, index: usize) -> String {
+        self.0.describe(index)
+    }
+    fn batch(&self, indices: &[usize]) -> Self::Batch {
+        self.0.batch(indices)
+    }
+    fn fingerprint(&self) -> blake3::Hash {
+        self.0.fingerprint()
+    }
+}
+
+#[test]
+fn quality_counts_once_in_j_whether_rows_are_weighed_or_drawn_by_it() {
+    let mut train = Sequences::random(12, 3);
+    train.quality = (0..12).map(|i| [3.0, 0.5, 1.0, 0.0][i % 4]).collect();
+    // With qualities, rewards are not looked at.
+    train.reward = vec![-1.0; 12];
+    let mean = train.quality.iter().copied().map(f64::from).sum::<f64>() / 12.0;
+    let quality = |index: usize| f64::from(train.quality[index]);
+    let close = |found: Option<f64>, expected: f64| {
+        let found = found.unwrap();
+        assert!(
+            (found - expected).abs() < 1e-5 * expected.abs(),
+            "{found} {expected}"
+        );
+    };
+
+    let all: Vec<usize> = (0..12).collect();
+    let weighed = step_by_quality(&train, Quality::Weight, &all).diagnostics;
+    let [j, bound] = expected_j(&train, &all, quality);
+    close(weighed.j, j);
+    close(weighed.sft_bound, bound);
+    close(weighed.sft_gap, j - bound);
+
+    let drawn = EpochOrder::new(Mixture::whole(12), Some(&train.quality), 1).unwrap();
+    let drawn = drawn.epoch(0);
+    let by_drawing = step_by_quality(&train, Quality::Resample, &drawn).diagnostics;
+    let [j, bound] = expected_j(&train, &drawn, |_| mean);
+    close(by_drawing.j, j);
+    close(by_drawing.sft_bound, bound);
+    // The same self-normalised estimate of E_p[Q] as from all rows, drawn evenly.
+    let [drawn_ratios, _] = expected_j(&train, &drawn, |index| mean / quality(index));
+    close(by_drawing.j_self_normalised, j / drawn_ratios);
 }
 
 #[test]

@@ -365,7 +365,7 @@ mod tests {
     fn epochs_take_the_place_of_steps_and_unknown_keys_are_refused() {
         let text = format!("{RECIPE}\n[train]\nepochs = 2");
         let recipe: ControlRecipe = parse(Path::new("r.toml"), &text, &[]).unwrap();
-        assert_eq!((recipe.train.epochs, recipe.train.steps), (Some(2), None));
+        assert_eq!((recipe.train.epochs, recipe.train.steps), (Some(2.0), None));
         let text = format!("{RECIPE}\n[train]\nbach_size = 2");
         let error = parse::<ControlRecipe>(Path::new("r.toml"), &text, &[]).unwrap_err();
         let message = error.to_string();

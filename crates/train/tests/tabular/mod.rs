@@ -106,6 +106,7 @@ pub struct Sequences {
     pub tokens: Vec<Vec<usize>>,
     pub quality: Vec<f32>,
     pub reward: Vec<f32>,
+    pub weight: Vec<f32>,
 }
 
 impl Sequences {
@@ -113,6 +114,7 @@ impl Sequences {
         Self {
             quality: vec![1.0; tokens.len()],
             reward: vec![1.0; tokens.len()],
+            weight: vec![1.0; tokens.len()],
             tokens,
         }
     }
@@ -154,6 +156,10 @@ impl Trajectories for Sequences {
 
     fn quality(&self, index: usize) -> f32 {
         self.quality[index]
+    }
+
+    fn weight(&self, index: usize) -> f32 {
+        self.weight[index]
     }
 
     fn describe(&self, index: usize) -> String {
@@ -247,7 +253,7 @@ pub fn reference(train: &Sequences) -> LogProbs {
 /// wherever the true gradient is 0.
 pub fn config() -> TrainConfig {
     TrainConfig {
-        epochs: Some(2),
+        epochs: Some(2.0),
         batch_size: 4,
         micro_tokens: 16,
         learning_rate: 0.5,
