@@ -4,6 +4,7 @@
 //! around the assistant's text, `raise_exception`, `strftime_now`, a `tojson`
 //! that writes plain JSON, loop controls and Python's string methods.
 
+mod bounds;
 mod environment;
 pub use environment::today;
 mod fit;
@@ -65,7 +66,7 @@ impl ChatTemplate {
     /// tokenizer's special tokens by role, which the template can name.
     ///
     /// # Errors
-    /// When the source is not a valid template.
+    /// When the source is not a valid template, or nests without end.
     pub fn new(
         source: &str,
         origin: &str,
@@ -78,7 +79,17 @@ impl ChatTemplate {
                 .map_err(|error| failure(origin, &error))?;
             Ok(environment)
         };
-        let (rewritten, tagged) = generation_tag::replace(source);
+        let bounded = |reason| LmError::Template {
+            template: origin.into(),
+            reason,
+        };
+        // Jinja2 knows one kind of line ending.
+        let lines = source.replace("\r\n", "\n").replace('\r', "\n");
+        bounds::check_source(&lines).map_err(bounded)?;
+        let (rewritten, tagged) = generation_tag::replace(&lines);
+        let compile = |source: String, marking| {
+            bounds::on_own_stack(|| compile(source, marking)).map_err(bounded)?
+        };
         Ok(Self {
             source: source.into(),
             origin: origin.into(),
@@ -180,18 +191,21 @@ impl ChatTemplate {
         context: &Value,
         options: &RenderOptions,
     ) -> Result<String, LmError> {
-        let dated;
-        let environment = match &options.today {
-            None => environment,
-            Some(today) => {
-                dated = environment::on_day(environment, today)?;
-                &dated
-            }
+        let mut environment = match &options.today {
+            None => environment.clone(),
+            Some(today) => environment::on_day(environment, today)?,
         };
-        environment
-            .get_template(NAME)
-            .and_then(|template| template.render(python::from_json(context)))
-            .map_err(|error| failure(&self.origin, &error))
+        environment.set_fuel(Some(bounds::fuel(context)));
+        let render = || {
+            let template = environment.get_template(NAME)?;
+            template.render(python::from_json(context))
+        };
+        bounds::on_own_stack(|| render().map_err(|error| failure(&self.origin, &error))).map_err(
+            |reason| LmError::Template {
+                template: self.origin.clone(),
+                reason,
+            },
+        )?
     }
 
     /// Takes the marks out of a rendering and notes where they were.
@@ -272,6 +286,9 @@ fn failure(origin: &str, error: &minijinja::Error) -> LmError {
                 &detail[environment::RAISED.len()..]
             )
         }
+        (ErrorKind::OutOfFuel, _) => format!(
+            "it takes more steps or memory than a template may take for this conversation{line}"
+        ),
         (kind, Some(detail)) => format!("{kind}: {detail}{line}"),
         (kind, None) => format!("{kind}{line}"),
     };

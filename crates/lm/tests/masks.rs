@@ -559,7 +559,7 @@ fn words_that_a_template_cuts_away_are_refused_and_not_left_out_in_silence() {
             "cut",
             "{{ m.content.split('</think>')[-1].lstrip() }}",
             json!({ "role": "assistant", "content": said }),
-            ("content", "<think>"),
+            ("content", "Two and two."),
         ),
         (
             "unknown",

@@ -30,6 +30,9 @@ pub(super) fn hugging_face(marking: bool) -> Environment<'static> {
     environment.set_unknown_method_callback(unknown_method_callback);
     environment
         .set_formatter(|out, _, value| write!(out, "{}", python::Str(value)).map_err(Error::from));
+    environment.add_test("iterable", python::is_iterable);
+    environment.add_test("sequence", python::is_sequence);
+    environment.add_test("callable", python::is_callable);
     environment.add_filter("string", |value: &Value| python::Str(value).to_string());
     environment.add_filter("tojson", python::tojson);
     environment.add_filter("indent", python::indent);

@@ -54,6 +54,29 @@ pub(super) fn replace(source: &str) -> (String, bool) {
     (out, found)
 }
 
+/// The tags and expressions of a template; comments and raw blocks are left out.
+pub(super) fn tags(source: &str) -> impl Iterator<Item = &str> {
+    let mut rest = source;
+    std::iter::from_fn(move || {
+        loop {
+            let from = &rest[rest.find('{')?..];
+            let end = match from.as_bytes().get(1) {
+                Some(b'#') => from.find("#}").map(|end| end + 2),
+                Some(b'{') => expression_end(from, "}}"),
+                Some(b'%') => expression_end(from, "%}"),
+                _ => Some(1),
+            };
+            let (piece, tail) = from.split_at(end.unwrap_or(from.len()));
+            rest = tail;
+            if Tag::parse(piece).is_some_and(|tag| tag.body == "raw") {
+                rest = &rest[raw_end(rest)..];
+            } else if piece.starts_with("{{") || piece.starts_with("{%") {
+                return Some(piece);
+            }
+        }
+    })
+}
+
 /// `{%- body +%}`, taken apart.
 struct Tag<'a> {
     left: &'a str,

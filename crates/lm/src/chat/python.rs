@@ -26,9 +26,29 @@ pub(super) fn from_json(json: &serde_json::Value) -> Value {
     }
 }
 
+/// Whether Python could iterate over a value, which it cannot over `None`.
+pub(super) fn is_iterable(value: &Value) -> bool {
+    !value.is_none() && value.try_iter().is_ok()
+}
+
+/// Whether a value has a length and items by number or key: texts and dictionaries are
+/// sequences, too.
+pub(super) fn is_sequence(value: &Value) -> bool {
+    let kind = value.kind();
+    matches!(
+        kind,
+        ValueKind::Undefined | ValueKind::String | ValueKind::Seq | ValueKind::Map
+    ) || (kind == ValueKind::Iterable && value.len().is_some())
+}
+
+/// Whether a value can be called; Jinja2's undefined values can, and fail.
+pub(super) fn is_callable(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::Undefined | ValueKind::Plain)
+}
+
 /// A JSON value as by Python's `repr()`.
 pub(crate) fn repr(json: &serde_json::Value) -> String {
-    Repr(&from_json(json)).to_string()
+    Repr(&from_json(json), 0).to_string()
 }
 
 /// A JSON value as by `json.dumps(ensure_ascii=False)`.
@@ -61,18 +81,24 @@ pub(super) struct Str<'a>(pub(super) &'a Value);
 impl Display for Str<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0.kind() {
-            ValueKind::Number | ValueKind::Seq | ValueKind::Map => Repr(self.0).fmt(f),
+            ValueKind::Number | ValueKind::Seq | ValueKind::Map => Repr(self.0, 0).fmt(f),
             _ => self.0.fmt(f),
         }
     }
 }
 
-/// A value as by Python's `repr()`.
-struct Repr<'a>(&'a Value);
+/// Containers within each other that can be written; Python stops there as well.
+const DEEPEST: usize = 1000;
+
+/// A value as by Python's `repr()`, and how many containers it stands in.
+struct Repr<'a>(&'a Value, usize);
 
 impl Display for Repr<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let value = self.0;
+        let Repr(value, depth) = *self;
+        if depth > DEEPEST {
+            return Err(fmt::Error);
+        }
         match value.kind() {
             ValueKind::String => repr_string(f, value.as_str().unwrap_or_default()),
             ValueKind::Number => number(f, value),
@@ -88,7 +114,7 @@ impl Display for Repr<'_> {
                     if count > 0 {
                         f.write_str(", ")?;
                     }
-                    Repr(&item).fmt(f)?;
+                    Repr(&item, depth + 1).fmt(f)?;
                     count += 1;
                 }
                 if value.is_tuple() && count == 1 {
@@ -103,7 +129,7 @@ impl Display for Repr<'_> {
                         f.write_str(", ")?;
                     }
                     let item = value.get_item(&key).unwrap_or_default();
-                    write!(f, "{}: {}", Repr(&key), Repr(&item))?;
+                    write!(f, "{}: {}", Repr(&key, depth + 1), Repr(&item, depth + 1))?;
                 }
                 f.write_char('}')
             }
@@ -168,7 +194,7 @@ pub(super) fn tojson(value: &Value, args: Rest<Value>, kwargs: Kwargs) -> Result
         None => None,
         Some(value) => Some(match value.as_str() {
             Some(text) => text.to_owned(),
-            None => " ".repeat(usize::try_from(value)?.min(64)),
+            None => spaces(value)?,
         }),
     };
     let separators = match argument(2, "separators")? {
@@ -210,7 +236,7 @@ pub(super) fn indent(
         None => " ".repeat(4),
         Some(width) => match width.as_str() {
             Some(text) => text.to_owned(),
-            None => " ".repeat(usize::try_from(width)?.min(1024)),
+            None => spaces(width)?,
         },
     };
     let mut out = String::new();
@@ -231,6 +257,19 @@ pub(super) fn indent(
     Ok(out)
 }
 
+/// Spaces to indent by; a width beyond all sense would take all memory.
+fn spaces(width: Value) -> Result<String, Error> {
+    const WIDEST: i64 = 10_000;
+    let width = i64::try_from(width)?;
+    if width > WIDEST {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            format!("it indents by {width}, but at most {WIDEST} can be"),
+        ));
+    }
+    Ok(" ".repeat(usize::try_from(width).unwrap_or(0)))
+}
+
 /// `json.dumps` under way.
 struct Dump {
     out: String,
@@ -244,6 +283,12 @@ struct Dump {
 
 impl Dump {
     fn value(&mut self, value: &Value) -> Result<(), Error> {
+        if self.depth > DEEPEST {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                "tojson cannot write a value that is nested so deeply",
+            ));
+        }
         match value.kind() {
             ValueKind::None => self.out.push_str("null"),
             ValueKind::Bool => self

@@ -154,6 +154,7 @@ fn missing_words<'t>(region: &str, text: &'t str) -> Option<&'t str> {
         return None;
     }
     let pieces = pieces(text);
+    let is_tag = |piece: &&str| tag_length(piece) == Some(piece.len());
     let mut rest = region;
     let mut index = 0;
     while index < pieces.len() {
@@ -161,7 +162,12 @@ fn missing_words<'t>(region: &str, text: &'t str) -> Option<&'t str> {
         match rest.find(piece) {
             Some(at) => rest = &rest[at + piece.len()..],
             None if is_empty_block(&pieces[index..]) => index += 1,
-            None => return Some(piece),
+            // Where a whole block is left out, its words say more than its tag.
+            None => {
+                let words = pieces[index..].iter().take(2).find(|piece| !is_tag(piece));
+                let gone = words.filter(|words| !rest.contains(**words));
+                return Some(gone.copied().unwrap_or(piece));
+            }
         }
         index += 1;
     }
@@ -193,12 +199,14 @@ fn pieces(text: &str) -> Vec<&str> {
 /// `<|START_THINKING|>`, `[THINK]`.
 fn tag_length(text: &str) -> Option<usize> {
     const LONGEST: usize = 40;
-    let (close, square) = if text.starts_with('<') {
-        ('>', false)
-    } else {
-        (']', true)
+    let (close, square) = match text.chars().next()? {
+        '<' => ('>', false),
+        '[' => (']', true),
+        _ => return None,
     };
-    let end = text[1..].find(|c: char| c == close || c == '<' || c == '[' || c.is_whitespace())?;
+    let end = text
+        .get(1..)?
+        .find(|c: char| c == close || c == '<' || c == '[' || c.is_whitespace())?;
     let name = &text[1..1 + end];
     let plain = |c: char| c.is_ascii_uppercase() || "/_".contains(c);
     let closed = text[1 + end..].starts_with(close);
