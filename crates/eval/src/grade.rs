@@ -123,7 +123,7 @@ pub enum Reason {
     SameText,
     /// Right: equal by exact arithmetic.
     Exact,
-    /// Right: equal at random points, to about nine digits.
+    /// Right: equal at random points, to some seventy digits.
     Numeric,
     /// Right: equal once one is rounded as the other is.
     Rounded,

@@ -294,3 +294,108 @@ fn degrees_are_degrees_in_functions_and_beside_radians() {
         (r"60^\circ", r"\frac{\pi}{6}"),
     ]);
 }
+
+#[test]
+fn factorials_and_binomials_have_unknowns() {
+    same(&[
+        (r"\binom{m}{2}", r"\frac{m(m-1)}{2}"),
+        (r"\dbinom{n+1}{3}", r"\frac{(n+1)n(n-1)}{6}"),
+        (r"{m \choose k}", r"\frac{m!}{k!(m-k)!}"),
+        (r"\binom{m}{m-1}", "m"),
+        (r"\tbinom n3", r"\binom{n}{n-3}"),
+        (r"\frac{n!}{(n-3)!}", "n(n-1)(n-2)"),
+        ("(k+2)!", "(k+2)(k+1)k!"),
+        (r"\binom{3n}{n}", r"\frac{(3n)!}{n!(2n)!}"),
+        (r"\binom{n}{k} + \binom{n}{k-1}", r"\binom{n+1}{k}"),
+        (r"{7 \choose 3}", "35"),
+        (r"\left( {6 \choose 2} \right)", "15"),
+        (r"\Gamma(n)", "(n-1)!"),
+        (r"\Gamma\left(\frac{3}{2}\right)", r"\frac{\sqrt{\pi}}{2}"),
+        ("7!!", "105"),
+        (r"{1 \over 2}", "0.5"),
+    ]);
+    different(&[
+        (r"\binom{m}{2}", r"\frac{m(m+1)}{2}"),
+        ("(k+2)!", "(k+2)k!"),
+        (r"\binom{3n}{n}", r"\binom{3n}{n+1}"),
+        ("n!", "n(n-1)(n-2)"),
+    ]);
+}
+
+#[test]
+fn absolute_values_and_even_roots_know_both_signs() {
+    same(&[
+        (r"\sqrt{(a-3)^2}", "|a-3|"),
+        (r"\sqrt[6]{y^6}", "|y|"),
+        (r"\sqrt[3]{y^3}", "y"),
+        ("|-2t|", "2|t|"),
+        ("|ab|", r"|a| \cdot |b|"),
+        ("|t|^2", "t^2"),
+        (r"\max(a, b)", r"\frac{a+b+|a-b|}{2}"),
+        ("y = |2x|", "y = 2|x|"),
+    ]);
+    different(&[
+        ("|t|", "t"),
+        (r"\sqrt{t^2}", "t"),
+        (r"\sqrt[4]{y^4}", "y"),
+        (r"\sqrt{a^2 b}", r"a\sqrt{b}"),
+        (r"\frac{|t|}{t}", "1"),
+        ("|x-30|", "30-x"),
+        ("|x+8|", "x+8"),
+        (r"\frac{|a|-a}{2}", "0"),
+        (r"\ln x^4", r"4\ln x"),
+        ("y = |2x|", "y = 2x"),
+        (r"\arctan x + \arctan\frac{1}{x}", r"\frac{\pi}{2}"),
+        ("|x|+i", "x+i"),
+    ]);
+}
+
+#[test]
+fn identities_of_positive_numbers_hold_where_both_sides_are_real() {
+    same(&[
+        (r"\ln(3ab)", r"\ln 3 + \ln a + \ln b"),
+        (r"\log\frac{x}{y}", r"\log x - \log y"),
+        (r"\ln\sqrt{t}", r"\frac{\ln t}{2}"),
+        (r"\sqrt{xy}", r"\sqrt{x}\sqrt{y}"),
+        (r"t\sqrt{t}", r"t^{3/2}"),
+        (r"(\sqrt{t})^2", "t"),
+        (r"e^{2\ln t}", "t^2"),
+        (r"(-1)^{n+2}", "(-1)^n"),
+        (r"\cos(\pi n)", "(-1)^n"),
+    ]);
+    different(&[("(-1)^n", "1"), ("(-1)^{n+1}", "(-1)^n")]);
+}
+
+#[test]
+fn exact_values_differ_however_near_they_are() {
+    different(&[
+        (r"\pi", r"\frac{245850922}{78256779}"),
+        (r"\sqrt{3} + 10^{-13}", r"\sqrt{3}"),
+        (r"\sqrt{2} \cdot 10^{-30}", r"\sqrt{5} \cdot 10^{-30}"),
+        ("e^{-50}", "e^{-51}"),
+        (r"e^{\pi\sqrt{163}}", "262537412640768744"),
+        (r"\sin 1 + 10^{-40}", r"\sin 1"),
+        (r"e^{\sin x} + 10^{-20}", r"e^{\sin x}"),
+        (r"\sqrt{10} + \sqrt{17}", r"\sqrt{5} + \sqrt{24.3187}"),
+        ("98765432109.4", "98765432109"),
+        ("98765432109.4321", "98765432109.4322"),
+    ]);
+    same(&[
+        (r"\sqrt{5+2\sqrt{6}}", r"\sqrt{2}+\sqrt{3}"),
+        (
+            r"\sqrt{10^{24}+1} - 10^{12}",
+            r"\frac{1}{\sqrt{10^{24}+1} + 10^{12}}",
+        ),
+        (r"\sin^2 x + \cos^2 x - 1", "0"),
+    ]);
+    // Decimals are near to what they stand for.
+    for (gold, answer) in [
+        (r"\sqrt{3}", "1.7320508"),
+        (r"\sqrt{3}", "1.7320508075688772"),
+        ("0.7", "0.7000000000000001"),
+        ("200", "199.99999999"),
+        (r"e^{0.6931471805599453}", "2"),
+    ] {
+        assert_eq!(verdicts(gold, answer), [true, false], "{gold} ~ {answer}");
+    }
+}

@@ -58,10 +58,10 @@ pub(super) fn compare(
         None => {}
     }
     let golds = readings(gold, mode, Letters::Words);
-    let is_variable = |part: &Expression| part.is_variable();
+    let mut is_variable = |part: &Expression| part.is_variable();
     let any_variable = golds
         .iter()
-        .any(|reading| reading.expression.any(&is_variable));
+        .any(|reading| reading.expression.any(&mut is_variable));
     let letters = match any_variable {
         true => Letters::Words,
         false => Letters::Units,

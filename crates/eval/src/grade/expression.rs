@@ -173,28 +173,30 @@ impl Expression {
     }
 
     /// Whether this or a part of it passes.
-    pub(super) fn any(&self, passes: &impl Fn(&Self) -> bool) -> bool {
-        let any = |parts: &[Self]| parts.iter().any(|part| part.any(passes));
-        passes(self)
-            || match self {
-                Self::Number(_) | Self::Symbol(_) | Self::Based { .. } | Self::Text(_) => false,
-                Self::Sum(parts)
-                | Self::Product(parts)
-                | Self::Function(_, parts)
-                | Self::List(parts)
-                | Self::Tuple(parts)
-                | Self::Set(parts)
-                | Self::Union(parts)
-                | Self::Intersection(parts)
-                | Self::Relation(parts, _)
-                | Self::Ratio(parts) => any(parts),
-                Self::Power(a, b) | Self::Without(a, b) => a.any(passes) || b.any(passes),
-                Self::PlusMinus(inner) | Self::Percent(inner) | Self::Quantity(inner, _) => {
-                    inner.any(passes)
-                }
-                Self::Interval(interval) => interval.low.any(passes) || interval.high.any(passes),
-                Self::Matrix(rows) => rows.iter().any(|row| any(row)),
+    pub(super) fn any(&self, passes: &mut impl FnMut(&Self) -> bool) -> bool {
+        if passes(self) {
+            return true;
+        }
+        let mut any = |parts: &[Self]| parts.iter().any(|part| part.any(passes));
+        match self {
+            Self::Number(_) | Self::Symbol(_) | Self::Based { .. } | Self::Text(_) => false,
+            Self::Sum(parts)
+            | Self::Product(parts)
+            | Self::Function(_, parts)
+            | Self::List(parts)
+            | Self::Tuple(parts)
+            | Self::Set(parts)
+            | Self::Union(parts)
+            | Self::Intersection(parts)
+            | Self::Relation(parts, _)
+            | Self::Ratio(parts) => any(parts),
+            Self::Power(a, b) | Self::Without(a, b) => a.any(passes) || b.any(passes),
+            Self::PlusMinus(inner) | Self::Percent(inner) | Self::Quantity(inner, _) => {
+                inner.any(passes)
             }
+            Self::Interval(interval) => interval.low.any(passes) || interval.high.any(passes),
+            Self::Matrix(rows) => rows.iter().any(|row| any(row)),
+        }
     }
 
     /// Whether this is a variable: neither a constant nor composed.

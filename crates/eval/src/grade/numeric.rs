@@ -1,170 +1,305 @@
-//! Values in floating point, at points that are random but always the same.
+//! Values at points that look random but are always the same, first in 53 bits
+//! and then, where these show no difference, in 256.
+
+mod ball;
+mod evaluate;
+mod functions;
+mod points;
+mod scalar;
+
+use std::collections::BTreeSet;
 
 use num_complex::Complex64;
-use num_traits::ToPrimitive;
+use num_rational::BigRational;
+use num_traits::Signed;
 
+use self::ball::Distance;
+use self::evaluate::evaluate;
+use self::points::{Minus, Point, points};
+use self::scalar::{Precise, Scalar};
 use super::budget::{Budget, Spent};
+use super::compare::Same;
 use super::expression::Expression;
 
-/// Values of the variables at one of the points.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Point(pub(super) u64);
+/// Points at which two expressions with unknowns must agree.
+const FEWEST_POINTS: usize = 3;
 
-impl Point {
-    /// The value of a variable: positive, so that roots and logarithms of it
-    /// are real, and of no special size.
-    fn of(self, name: &str) -> f64 {
-        0.3 + 2.4 * self.random(name)
-    }
+/// Points at which an agreement is confirmed in 256 bits, and at most tried so.
+const CONFIRMED: usize = 2;
+const MOST_PRECISE: usize = 6;
 
-    /// A number from 0 to 1 that depends on the point and the name alone.
-    fn random(self, name: &str) -> f64 {
-        // FNV-1a, and the finalizer of SplitMix64 for its weak high bits.
-        let mut hash = 0xcbf2_9ce4_8422_2325 ^ self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        for byte in name.bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (hash >> 11) as f64 / (1_u64 << 53) as f64
-    }
+/// What two expressions are compared as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum As {
+    Values,
+    /// Up to a constant factor, or a positive one.
+    Multiples {
+        positive: bool,
+    },
 }
 
-/// The value of an expression; `None` where it has none, or none that is finite.
-pub(super) fn value(
-    expression: &Expression,
-    point: Point,
+/// Whether two expressions agree at all points: those at which both are real, of
+/// unknowns of either sign. With `decimals`, nine digits are enough.
+pub(super) fn compare(
+    own: &Expression,
+    other: &Expression,
+    kind: As,
+    decimals: bool,
     budget: &mut Budget,
-) -> Result<Option<Complex64>, Spent> {
-    budget.spend(8)?;
-    let mut of = |expression: &Expression| value(expression, point, budget);
-    let result = match expression {
-        Expression::Number(number) => number.value.to_f64().map(Complex64::from),
-        Expression::Symbol(name) => symbol(name, point),
-        Expression::Sum(terms) => {
-            let mut sum = Complex64::ZERO;
-            for term in terms {
-                let Some(term) = of(term)? else {
-                    return Ok(None);
-                };
-                sum += term;
-            }
-            Some(sum)
-        }
-        Expression::Product(factors) => {
-            let mut product = Complex64::ONE;
-            for factor in factors {
-                let Some(factor) = of(factor)? else {
-                    return Ok(None);
-                };
-                product *= factor;
-            }
-            Some(product)
-        }
-        Expression::Power(base, exponent) => match (of(base)?, of(exponent)?) {
-            (Some(base), Some(exponent)) => Some(power(base, exponent)),
-            _ => None,
-        },
-        Expression::Function(name, arguments) => {
-            let mut values = Vec::with_capacity(arguments.len());
-            for argument in arguments {
-                let Some(argument) = of(argument)? else {
-                    return Ok(None);
-                };
-                values.push(argument);
-            }
-            function(name, &values, point)
-        }
-        Expression::Percent(inner) => of(inner)?.map(|inner| inner / 100.0),
-        Expression::Quantity(inner, _) => of(inner)?,
-        Expression::Ratio(members) => match &members[..] {
-            [over, under] => match (of(over)?, of(under)?) {
-                (Some(over), Some(under)) => Some(over / under),
-                _ => None,
-            },
-            _ => None,
-        },
-        _ => None,
+) -> Result<Option<Same>, Spent> {
+    if !is_value(own) || !is_value(other) {
+        return Ok(None);
+    }
+    let unknowns = Unknowns::of(&[own, other]);
+    let mut test = Test {
+        own,
+        other,
+        kind,
+        decimals,
+        is_complex: unknowns.is_complex,
+        unknowns: &unknowns,
+        budget,
     };
-    Ok(result.filter(|value| value.re.is_finite() && value.im.is_finite()))
+    let found = test.run()?;
+    if found == Found::NowhereReal && !test.is_complex {
+        test.is_complex = true;
+        return Ok(test.run()?.same());
+    }
+    Ok(found.same())
 }
 
-fn symbol(name: &str, point: Point) -> Option<Complex64> {
-    Some(match name {
-        "infinity" => return None,
-        "e" => std::f64::consts::E.into(),
-        "pi" => std::f64::consts::PI.into(),
-        "i" => Complex64::I,
-        name => point.of(name).into(),
+/// The value of a real expression without unknowns, to some 75 digits.
+pub(super) fn constant(
+    expression: &Expression,
+    budget: &mut Budget,
+) -> Result<Option<BigRational>, Spent> {
+    if !is_value(expression) || !Unknowns::of(&[expression]).names.is_empty() {
+        return Ok(None);
+    }
+    let value = evaluate::<Precise>(expression, &Point::usual(), budget)?;
+    let real = value.filter(|value| value.is_almost_real());
+    Ok(real.map(|value| value.value.to_rational()))
+}
+
+/// The real part of a value at one point; to sort by.
+pub(super) fn approximation(
+    expression: &Expression,
+    budget: &mut Budget,
+) -> Result<Option<f64>, Spent> {
+    let value = evaluate::<Complex64>(expression, &Point::usual(), budget)?;
+    Ok(value.map(|value| value.value.re))
+}
+
+/// Whether an expression is composed of nothing but numbers and unknowns.
+fn is_value(expression: &Expression) -> bool {
+    !expression.any(&mut |part| match part {
+        Expression::Symbol(name) => name == "infinity",
+        Expression::Ratio(members) => members.len() != 2,
+        Expression::Number(_)
+        | Expression::Sum(_)
+        | Expression::Product(_)
+        | Expression::Power(..)
+        | Expression::Function(..)
+        | Expression::Percent(_)
+        | Expression::Quantity(..) => false,
+        _ => true,
     })
 }
 
-/// The principal value, but the real root of a negative number where the
-/// exponent is a fraction of odd denominator.
-fn power(base: Complex64, exponent: Complex64) -> Complex64 {
-    if exponent.im == 0.0 {
-        let exponent = exponent.re;
-        if exponent.fract() == 0.0 && exponent.abs() <= 64.0 {
-            return base.powi(exponent as i32);
+/// The unknowns of two expressions.
+struct Unknowns {
+    names: Vec<String>,
+    /// Those of exponents of negative numbers, which are whole: `(-1)^n`.
+    integers: Vec<String>,
+    /// Whether the imaginary unit is named.
+    is_complex: bool,
+}
+
+impl Unknowns {
+    fn of(expressions: &[&Expression]) -> Self {
+        let mut exponents = Vec::new();
+        let mut is_complex = false;
+        for expression in expressions {
+            expression.any(&mut |part| {
+                match part {
+                    Expression::Power(base, exponent) if is_negative(base) => {
+                        exponents.push((**exponent).clone());
+                    }
+                    Expression::Symbol(name) => is_complex |= name == "i",
+                    _ => {}
+                }
+                false
+            });
         }
-        if base.im == 0.0 && base.re >= 0.0 {
-            return base.re.powf(exponent).into();
+        Self {
+            names: names(expressions.iter().copied()),
+            integers: names(exponents.iter()),
+            is_complex,
         }
-        let odd = (3..=9).step_by(2).find(|&degree| {
-            let over = exponent * f64::from(degree);
-            (over - over.round()).abs() < 1e-12
+    }
+}
+
+/// The variables of expressions, in order.
+fn names<'a>(expressions: impl Iterator<Item = &'a Expression>) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    for expression in expressions {
+        expression.any(&mut |part| {
+            if let (true, Expression::Symbol(name)) = (part.is_variable(), part) {
+                names.insert(name.clone());
+            }
+            false
         });
-        if let (true, Some(degree)) = (base.im == 0.0, odd) {
-            let over = (exponent * f64::from(degree)).round();
-            let sign = if over % 2.0 == 0.0 { 1.0 } else { -1.0 };
-            return (sign * base.re.abs().powf(exponent)).into();
-        }
     }
-    base.powc(exponent)
+    names.into_iter().collect()
 }
 
-fn function(name: &str, arguments: &[Complex64], point: Point) -> Option<Complex64> {
-    let real = |value: Complex64| (value.im.abs() < 1e-9).then_some(value.re);
-    let result = match (name, arguments) {
-        ("sin", [x]) => x.sin(),
-        ("cos", [x]) => x.cos(),
-        ("tan", [x]) => x.tan(),
-        ("cot", [x]) => x.tan().inv(),
-        ("sec", [x]) => x.cos().inv(),
-        ("csc", [x]) => x.sin().inv(),
-        ("arcsin" | "asin", [x]) => x.asin(),
-        ("arccos" | "acos", [x]) => x.acos(),
-        ("arctan" | "atan", [x]) => x.atan(),
-        ("arccot", [x]) => x.inv().atan(),
-        ("arcsec", [x]) => x.inv().acos(),
-        ("arccsc", [x]) => x.inv().asin(),
-        ("sinh", [x]) => x.sinh(),
-        ("cosh", [x]) => x.cosh(),
-        ("tanh", [x]) => x.tanh(),
-        ("coth", [x]) => x.tanh().inv(),
-        ("arcsinh", [x]) => x.asinh(),
-        ("arccosh", [x]) => x.acosh(),
-        ("arctanh", [x]) => x.atanh(),
-        ("ln" | "log", [x]) => x.ln(),
-        ("log", [x, base]) => x.ln() / base.ln(),
-        ("abs", [x]) => x.norm().into(),
-        ("floor", [x]) => real(*x)?.floor().into(),
-        ("ceil", [x]) => real(*x)?.ceil().into(),
-        ("factorial", [x]) => {
-            let of = real(*x).filter(|of| of.fract() == 0.0 && (0.0..=170.0).contains(of))?;
-            (1..=of as u32).map(f64::from).product::<f64>().into()
-        }
-        _ => unknown_function(name, arguments, point),
-    };
-    Some(result)
+/// Whether an expression is a negative number, or the imaginary unit.
+fn is_negative(expression: &Expression) -> bool {
+    match expression {
+        Expression::Number(number) => number.value.is_negative(),
+        Expression::Symbol(name) => name == "i",
+        Expression::Product(factors) => match &factors[..] {
+            [Expression::Number(sign), Expression::Number(_)] => sign.value.is_negative(),
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
-/// Some smooth function of the arguments, the same wherever the name is.
-fn unknown_function(name: &str, arguments: &[Complex64], point: Point) -> Complex64 {
-    let mut value = Complex64::from(point.random(name));
-    for (index, argument) in arguments.iter().enumerate() {
-        let scale = 0.5 + point.random(&format!("{name} {index}"));
-        value += (argument * scale + scale).sin() * scale;
+/// What a comparison at all points has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Same(Same),
+    Different,
+    /// No points enough at which both are real.
+    NowhereReal,
+}
+
+impl Found {
+    fn same(self) -> Option<Same> {
+        match self {
+            Self::Same(same) => Some(same),
+            _ => None,
+        }
     }
-    value
+}
+
+/// What a look at one point has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Same,
+    Near,
+    Different,
+    /// More digits are needed.
+    Doubtful,
+    /// The point is outside of where both are real.
+    Outside,
+}
+
+struct Test<'a> {
+    own: &'a Expression,
+    other: &'a Expression,
+    kind: As,
+    decimals: bool,
+    unknowns: &'a Unknowns,
+    /// Whether points count at which the expressions are not real.
+    is_complex: bool,
+    budget: &'a mut Budget,
+}
+
+impl Test<'_> {
+    fn run(&mut self) -> Result<Found, Spent> {
+        let (mut met, mut confirmed, mut precise) = (0, 0, 0);
+        let mut loosest = Same::Numerically;
+        let unknowns = self.unknowns;
+        let points = points(&unknowns.names, &unknowns.integers);
+        let Some(reference) = self.reference(&points)? else {
+            return Ok(Found::NowhereReal);
+        };
+        for point in &points {
+            let mut look = self.look::<Complex64>(point, reference)?;
+            let agrees = matches!(look, Look::Same | Look::Near) && confirmed < CONFIRMED;
+            if (look == Look::Doubtful || agrees) && precise < MOST_PRECISE {
+                precise += 1;
+                look = self.look::<Precise>(point, reference)?;
+                confirmed += usize::from(look == Look::Same);
+            }
+            match look {
+                Look::Different => return Ok(Found::Different),
+                Look::Near if !self.decimals => return Ok(Found::Different),
+                Look::Near => loosest = Same::Rounded,
+                Look::Same | Look::Doubtful | Look::Outside => {}
+            }
+            met += usize::from(matches!(look, Look::Same | Look::Near));
+        }
+        let fewest = if unknowns.names.is_empty() {
+            1
+        } else {
+            FEWEST_POINTS
+        };
+        let enough = met >= fewest && (confirmed > 0 || loosest == Same::Rounded);
+        Ok(match enough {
+            true => Found::Same(loosest),
+            false => Found::NowhereReal,
+        })
+    }
+
+    /// The point whose ratio all others must have; the first, for values.
+    fn reference<'p>(&mut self, points: &[Point<'p>]) -> Result<Option<Point<'p>>, Spent> {
+        let As::Multiples { positive } = self.kind else {
+            return Ok(points.first().copied());
+        };
+        for &point in points {
+            let own = evaluate::<Complex64>(self.own, &point, self.budget)?;
+            let other = evaluate::<Complex64>(self.other, &point, self.budget)?;
+            let (Some(own), Some(other)) = (own, other) else {
+                continue;
+            };
+            let real = !(own.left_reals || other.left_reals) || self.is_complex;
+            if !real || own.is_near_zero() || other.is_near_zero() {
+                continue;
+            }
+            let ratio = own.value / other.value;
+            let fits = ratio.im.abs() <= 1e-9 * ratio.norm() && !(positive && ratio.re < 0.0);
+            return Ok(fits.then_some(point));
+        }
+        Ok(None)
+    }
+
+    fn look<S: Scalar>(&mut self, point: &Point, reference: Point) -> Result<Look, Spent> {
+        let is_precise = S::BITS > Complex64::BITS;
+        let mut own = evaluate::<S>(self.own, point, self.budget)?;
+        let mut other = evaluate::<S>(self.other, point, self.budget)?;
+        if self.kind != As::Values {
+            let factor = evaluate::<S>(self.other, &reference, self.budget)?;
+            let factor_of_other = evaluate::<S>(self.own, &reference, self.budget)?;
+            own = own.and_then(|own| own.times(&factor?));
+            other = other.and_then(|other| other.times(&factor_of_other?));
+        }
+        let (own, other) = match (own, other) {
+            (Some(own), Some(other)) => (own, other),
+            _ if !is_precise => return Ok(Look::Doubtful),
+            (None, None) => return Ok(Look::Outside),
+            // A pole of one of them, unless the numbers are just too large.
+            _ if point.is_usual => return Ok(Look::Different),
+            _ => return Ok(Look::Outside),
+        };
+        if !self.is_complex {
+            let several = self.unknowns.names.len() > 1;
+            match (own.left_reals, other.left_reals) {
+                (true, true) => return Ok(Look::Outside),
+                (true, _) | (_, true) if point.minus == Minus::All && several => {
+                    return Ok(Look::Outside);
+                }
+                _ => {}
+            }
+        }
+        Ok(match own.beside(&other) {
+            Distance::None => Look::Same,
+            Distance::Near => Look::Near,
+            Distance::Apart => Look::Different,
+            Distance::Doubtful if is_precise => Look::Outside,
+            Distance::Doubtful => Look::Doubtful,
+        })
+    }
 }

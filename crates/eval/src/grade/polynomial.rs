@@ -4,12 +4,15 @@
 //! numbers, and whatever else is not a polynomial, by its normal form. Powers
 //! of `i` and of roots are reduced (`i^2 = -1`, `sqrt(8) = 2 sqrt(2)`).
 
+mod functions;
+
 use std::collections::{BTreeMap, HashMap};
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
-use num_traits::{One, Signed, ToPrimitive, Zero};
+use num_traits::{One, ToPrimitive, Zero};
 
+use self::functions::{function, in_base, root};
 use super::budget::{Budget, Spent};
 use super::expression::Expression;
 
@@ -21,9 +24,6 @@ const MOST_TERMS: usize = 2000;
 
 /// Most bits of a coefficient.
 const MOST_BITS: u64 = 20_000;
-
-/// Primes whose powers are taken out of roots.
-const LARGEST_PRIME: u32 = 1000;
 
 /// Largest degree of a root that is reduced.
 const LARGEST_DEGREE: u32 = 12;
@@ -391,128 +391,4 @@ fn power(base: &Fraction, exponent: &Fraction, atoms: &mut Atoms, budget: &mut B
     atoms.bound = true;
     let name = format!("({})^({})", base.name(budget)?, exponent.name(budget)?);
     Ok(Fraction::atom(atoms.atom(name, None)))
-}
-
-/// A root of a number: a factor times roots of primes and of what has no small
-/// ones. `None` where it is too large.
-fn root(
-    value: &BigRational,
-    degree: u32,
-    atoms: &mut Atoms,
-    budget: &mut Budget,
-) -> Form<Option<Fraction>> {
-    // The root of a/b is that of a b^(n-1), divided by b.
-    let whole = rational_power(
-        &BigRational::from_integer(value.denom().clone()),
-        i64::from(degree) - 1,
-        budget,
-    )?;
-    let Some(mut rest) = (value.numer() * whole.numer()).to_i128() else {
-        return Ok(None);
-    };
-    let mut result = Fraction::constant(BigRational::new(BigInt::one(), value.denom().clone()));
-    if rest == 0 {
-        return Ok(Some(Fraction::constant(BigRational::zero())));
-    }
-    if rest < 0 {
-        rest = -rest;
-        if degree == 2 {
-            result = result.times(&symbol("i", atoms)?, atoms, budget)?;
-        } else if degree % 2 == 1 {
-            let minus = Fraction::constant(-BigRational::one());
-            result = result.times(&minus, atoms, budget)?;
-        } else {
-            return Ok(None);
-        }
-    }
-    let mut factor = |radicand: i128, count: u32, atoms: &mut Atoms, budget: &mut Budget| {
-        let radicand = BigRational::from_integer(BigInt::from(radicand));
-        let outside = rational_power(&radicand, i64::from(count / degree), budget)?;
-        result = result.times(&Fraction::constant(outside), atoms, budget)?;
-        if !count.is_multiple_of(degree) {
-            let name = format!("root {degree} of {radicand}");
-            let atom = Fraction::atom(atoms.atom(name, Some((degree, radicand))));
-            let inside = atom.power(i64::from(count % degree), atoms, budget)?;
-            result = result.times(&inside, atoms, budget)?;
-        }
-        Ok::<(), NoForm>(())
-    };
-    for prime in 2..=LARGEST_PRIME {
-        let prime = i128::from(prime);
-        let mut count = 0;
-        while rest % prime == 0 {
-            rest /= prime;
-            count += 1;
-        }
-        if count > 0 {
-            factor(prime, count, atoms, budget)?;
-        }
-        if prime * prime > rest {
-            break;
-        }
-    }
-    if rest > 1 {
-        let square = rest.isqrt();
-        if degree == 2 && square * square == rest {
-            factor(square, 2, atoms, budget)?;
-        } else {
-            factor(rest, 1, atoms, budget)?;
-        }
-    }
-    // Roots of different degrees, and of numbers not split into primes, have
-    // relations among each other.
-    atoms.bound = true;
-    budget.spend(LARGEST_PRIME as usize)?;
-    Ok(Some(result))
-}
-
-fn function(name: &str, arguments: &[Expression], atoms: &mut Atoms, budget: &mut Budget) -> Form {
-    let forms: Vec<Fraction> = arguments
-        .iter()
-        .map(|argument| normal_form(argument, atoms, budget))
-        .collect::<Form<_>>()?;
-    let values: Option<Vec<BigRational>> = forms.iter().map(Fraction::as_rational).collect();
-    if let Some(value) = values.and_then(|values| function_value(name, &values)) {
-        return Ok(Fraction::constant(value));
-    }
-    atoms.bound = true;
-    let names: Vec<String> = forms
-        .iter()
-        .map(|form| form.name(budget))
-        .collect::<Form<_>>()?;
-    let name = format!("{name}({})", names.join(","));
-    Ok(Fraction::atom(atoms.atom(name, None)))
-}
-
-/// The value of a function that is exact for numbers.
-fn function_value(name: &str, arguments: &[BigRational]) -> Option<BigRational> {
-    let integer = |value: &BigRational| value.is_integer().then(|| value.to_i64()).flatten();
-    match (name, arguments) {
-        ("abs", [value]) => Some(value.abs()),
-        ("floor", [value]) => Some(value.floor()),
-        ("ceil", [value]) => Some(value.ceil()),
-        ("factorial", [value]) => {
-            let of = integer(value).filter(|of| (0..=500).contains(of))?;
-            let product: BigInt = (1..=of).map(BigInt::from).product();
-            Some(BigRational::from_integer(product))
-        }
-        ("binomial", [of, choose]) => {
-            let of = integer(of).filter(|of| (0..=500).contains(of))?;
-            let choose = integer(choose).filter(|choose| (0..=of).contains(choose))?;
-            let mut value = BigInt::one();
-            for step in 0..choose {
-                value = value * BigInt::from(of - step) / BigInt::from(step + 1);
-            }
-            Some(BigRational::from_integer(value))
-        }
-        _ => None,
-    }
-}
-
-/// The value of digits in a base, 2 to 36.
-fn in_base(digits: &str, base: u32) -> Option<BigInt> {
-    if !(2..=36).contains(&base) || !digits.chars().all(|digit| digit.is_digit(base)) {
-        return None;
-    }
-    BigInt::parse_bytes(digits.as_bytes(), base)
 }

@@ -5,12 +5,9 @@ use num_traits::{Signed, Zero};
 use super::budget::Spent;
 use super::compare::{Answer, Comparison, Same};
 use super::expression::{Expression, Relation};
-use super::numeric::{self, Point};
+use super::numeric::{self, As};
 use super::polynomial::{Atoms, NoForm, normal_form};
 use super::sets::pieces;
-
-/// Points at which two relations are compared.
-const POINTS: u64 = 6;
 
 /// What an equation says a name is.
 #[derive(Debug, Clone)]
@@ -135,13 +132,13 @@ fn renamed(gold: &Expression, answer: &Expression) -> Option<Expression> {
         return None;
     }
     // A variable of the gold answer that means something else in the answer.
-    let is_taken = |part: &Expression| {
+    let mut is_taken = |part: &Expression| {
         own.variables.contains(part) && !other.variables.contains(part)
             || matches!(part, Expression::Symbol(name) if own.is_index_of(name) || other.is_index_of(name))
                 && Defined::of(part).is_none_or(|part| part.name != own.name)
     };
-    let used = |part: &Expression| other.variables.contains(part);
-    if answer.any(&is_taken) || other.is_sequence && !answer.any(&used) {
+    let mut used = |part: &Expression| other.variables.contains(part);
+    if answer.any(&mut is_taken) || other.is_sequence && !answer.any(&mut used) {
         return None;
     }
     Some(answer.replaced(&|part| {
@@ -309,24 +306,7 @@ impl Sides {
             Ok(None) if !atoms.bound => return Ok(None),
             Ok(None) | Err(NoForm::Unfit) => {}
         }
-        let mut ratios = Vec::new();
-        for point in 0..POINTS {
-            let own = numeric::value(&own, Point(point), budget)?;
-            let others = numeric::value(&others, Point(point), budget)?;
-            if let (Some(own), Some(others)) = (own, others)
-                && others.norm() > 1e-9
-            {
-                ratios.push(own / others);
-            }
-        }
-        let Some(first) = ratios.first().filter(|_| ratios.len() >= 3) else {
-            return Ok(None);
-        };
-        let constant = ratios
-            .iter()
-            .all(|ratio| (ratio - first).norm() <= 1e-9 * first.norm());
-        let real = first.im.abs() <= 1e-9 * first.norm() && first.norm() > 1e-9;
-        let fits = constant && real && !(positive && first.re < 0.0);
-        Ok(fits.then_some(Same::Numerically))
+        let kind = As::Multiples { positive };
+        numeric::compare(&own, &others, kind, false, budget)
     }
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::budget::{Budget, Spent};
 use super::expression::{Expression, Interval, Relation};
-use super::numeric::{self, Point};
+use super::numeric;
 use super::relation::is_name;
 
 /// Intervals, of which points are closed ones, in any order.
@@ -40,8 +40,8 @@ fn end(expression: &Expression, budget: &mut Budget) -> Result<f64, Spent> {
     if let Some(sign) = expression.infinite() {
         return Ok(f64::INFINITY * f64::from(sign));
     }
-    let value = numeric::value(expression, Point(0), budget)?;
-    Ok(value.map_or(f64::NAN, |value| value.re))
+    let value = numeric::approximation(expression, budget)?;
+    Ok(value.unwrap_or(f64::NAN))
 }
 
 /// The set that an answer is, where it is one: intervals, unions, inequalities
@@ -109,8 +109,7 @@ fn without(from: &Expression, points: &Expression) -> Option<Pieces> {
 /// The value of a plain number.
 fn number(expression: &Expression) -> Option<f64> {
     let mut budget = Budget::new(std::time::Duration::MAX);
-    let value = numeric::value(expression, Point(0), &mut budget).ok()??;
-    Some(value.re)
+    numeric::approximation(expression, &mut budget).ok()?
 }
 
 /// The values for which a relation holds.

@@ -1,21 +1,20 @@
 //! Whether two values are equal: exactly, numerically, or once rounded.
 
-use num_complex::Complex64;
-use num_traits::{One, Signed, ToPrimitive, Zero};
+use num_rational::BigRational;
+use num_traits::{Signed, Zero};
 
 use super::budget::Spent;
 use super::compare::{Answer, Comparison, Same};
-use super::expression::{Expression, Number};
-use super::numeric::{self, Point};
+use super::expression::Expression;
+use super::numeric::{self, As};
 use super::polynomial::{Atoms, NoForm, normal_form};
 
-/// Points at which values are compared, and how many must have a value.
-const POINTS: u64 = 8;
-const FEWEST_POINTS: usize = 3;
+/// Digits of a decimal that rather stands for a value it is near to.
+const LONG_DECIMAL: u32 = 9;
+const NINE_DIGITS: u64 = 1_000_000_000;
 
-/// Relative difference below which two values are equal. A formula of an
-/// answer's size loses far less.
-const TOLERANCE: f64 = 1e-9;
+/// Digits of a floating-point number that is printed in full.
+const FLOATING: usize = 15;
 
 /// Significant digits of a gold answer with a point to which other values are
 /// rounded.
@@ -92,31 +91,24 @@ fn equal(comparison: &mut Comparison, gold: &Expression, answer: &Expression) ->
         Err(NoForm::Spent) => return Err(Spent),
         Ok(false) | Err(NoForm::Unfit) => {}
     }
-    let mut met = 0;
-    for point in 0..POINTS {
-        let own = numeric::value(gold, Point(point), budget)?;
-        let other = numeric::value(answer, Point(point), budget)?;
-        match (own, other) {
-            (Some(own), Some(other)) if is_close(own, other) => met += 1,
-            (None, None) => {}
-            _ => return Ok(None),
-        }
-    }
-    Ok((met >= FEWEST_POINTS).then_some(Same::Numerically))
+    let has_decimals = |side: &Expression| side.any(&mut is_long_decimal);
+    let decimals = comparison.is_lenient() && (has_decimals(gold) || has_decimals(answer));
+    numeric::compare(gold, answer, As::Values, decimals, comparison.budget)
 }
 
-fn is_close(a: Complex64, b: Complex64) -> bool {
-    (a - b).norm() <= TOLERANCE * (a.norm() + b.norm()) / 2.0 + 1e-14
+/// Whether a number is a decimal of nine digits or more behind the point, which
+/// rather stands for what it is near to.
+fn is_long_decimal(expression: &Expression) -> bool {
+    let places = expression.number().and_then(|number| number.places);
+    places.is_some_and(|places| places >= LONG_DECIMAL)
 }
 
 /// Whether one is what the other becomes by rounding: any value to the decimals
 /// of a gold answer, or the gold answer to the decimals of an answer that has
-/// enough of them (or to these without rounding, as calculators cut off).
+/// enough of them (or to these without rounding, as calculators cut off; or off
+/// by one in the last of nine digits, as they compute).
 fn rounded(comparison: &mut Comparison, gold: &Expression, answer: &Expression) -> Answer {
-    let places = |expression: &Expression| {
-        let Number { value, places } = expression.number()?;
-        places.map(|places| (places, value.clone()))
-    };
+    let places = |expression: &Expression| expression.number().and_then(|number| number.places);
     let (own_places, other_places) = (places(gold), places(answer));
     if own_places.is_none() && other_places.is_none() {
         return Ok(None);
@@ -125,41 +117,42 @@ fn rounded(comparison: &mut Comparison, gold: &Expression, answer: &Expression) 
     else {
         return Ok(None);
     };
-    if (own - other).abs() <= TOLERANCE * own.abs() {
-        return Ok(Some(Same::Numerically));
-    }
-    let unit = |places: u32| 10_f64.powi(-(places.min(300) as i32));
-    let slack = 1e-6;
-    if let Some((places, value)) = own_places {
-        let digits = value.abs()
-            * num_rational::BigRational::from_integer(
-                num_bigint::BigInt::from(10).pow(places.min(400)),
-            );
-        let significant =
-            !digits.is_zero() && digits.to_integer().to_string().len() >= FEWEST_DIGITS;
-        if significant && (own - other).abs() <= unit(places) * (0.5 + slack) {
+    let unit = |places: u32| BigRational::from_integer(10.into()).pow(-(places.min(400) as i32));
+    let half = BigRational::new(1.into(), 2.into());
+    let difference = (&own - &other).abs();
+    if let Some(places) = own_places {
+        let digits = (own.abs() / unit(places)).to_integer();
+        let significant = !digits.is_zero() && digits.to_string().len() >= FEWEST_DIGITS;
+        if significant && difference <= unit(places) * &half {
             return Ok(Some(Same::Rounded));
         }
     }
-    if let Some((places, _)) = other_places
+    if let Some(places) = other_places
         && places >= comparison.decimals
     {
-        let (difference, unit) = (own.abs() - other.abs(), unit(places));
-        let sign = own.is_sign_negative() == other.is_sign_negative();
-        let near = difference.abs() <= unit * (0.5 + slack);
-        let cut_off = difference >= 0.0 && difference < unit * (1.0 - slack);
-        return Ok((sign && (near || cut_off)).then_some(Same::Rounded));
+        let unit = unit(places);
+        let near = difference <= &unit * &half;
+        let sign = own.is_negative() == other.is_negative();
+        let cut_off = sign && own.abs() >= other.abs() && difference < unit;
+        let digits = (other.abs() / &unit).to_integer().to_string().len();
+        let finer = own_places.is_none_or(|own| own < places);
+        let small = difference <= own.abs() * BigRational::new(1.into(), NINE_DIGITS.into());
+        let computed = digits >= LONG_DECIMAL as usize
+            && finer
+            && small
+            && (difference <= unit || digits >= FLOATING);
+        return Ok((near || cut_off || computed).then_some(Same::Rounded));
     }
     Ok(None)
 }
 
 /// The value of a real constant.
-fn constant(comparison: &mut Comparison, expression: &Expression) -> Result<Option<f64>, Spent> {
-    if let Some(number) = expression.number() {
-        return Ok(number.value.to_f64());
+fn constant(
+    comparison: &mut Comparison,
+    expression: &Expression,
+) -> Result<Option<BigRational>, Spent> {
+    match expression.number() {
+        Some(number) => Ok(Some(number.value.clone())),
+        None => numeric::constant(expression, comparison.budget),
     }
-    let first = numeric::value(expression, Point(0), comparison.budget)?;
-    let second = numeric::value(expression, Point(1), comparison.budget)?;
-    let real = first.filter(|value| value.im.abs() <= TOLERANCE * value.norm().max(f64::one()));
-    Ok(real.filter(|_| first == second).map(|value| value.re))
 }

@@ -257,7 +257,8 @@ impl Parser {
             "emptyset" | "varnothing" => Ok(Expression::Set(Vec::new())),
             "Gamma" if self.peek() == Some(&TokenKind::Mark('(')) => {
                 let argument = self.within(Self::operand)?;
-                Ok(Expression::function("gamma", vec![argument]))
+                let less = argument.minus(Expression::integer(1));
+                Ok(Expression::function("factorial", vec![less]))
             }
             "lfloor" | "lceil" | "lvert" | "lVert" | "langle" => self.delimited(name),
             "overline" | "bar" | "hat" | "vec" | "widehat" | "overrightarrow" | "tilde" | "dot"
