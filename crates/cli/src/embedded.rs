@@ -112,7 +112,7 @@ impl Generator for Embedded {
         &mut self,
         requests: &[Request],
         sampling: &Sampling,
-        on_completion: &mut dyn FnMut(usize, Completion) -> anyhow::Result<()>,
+        on_drawn: &mut dyn FnMut(usize, anyhow::Result<Completion>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let mut encoded: Vec<TokenRequest> = Vec::with_capacity(requests.len());
         for (index, request) in requests.iter().enumerate() {
@@ -129,6 +129,8 @@ impl Generator for Embedded {
                 None => self.folder.tokens(request)?,
             });
         }
-        self.complete_tokens(&encoded, sampling, on_completion)
+        self.complete_tokens(&encoded, sampling, &mut |index, completion| {
+            on_drawn(index, Ok(completion))
+        })
     }
 }

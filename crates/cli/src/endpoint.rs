@@ -48,13 +48,18 @@ pub(crate) struct ServerArgs {
     /// Most tokens a minute, of prompts and completions together.
     #[arg(long, value_name = "N", requires = "endpoint", value_parser = rate)]
     tokens_per_minute: Option<f64>,
-    /// How often a request that fails is repeated before the command ends.
+    /// How often a request that fails is repeated before it counts as failed.
     #[arg(long, value_name = "N", default_value_t = 10, requires = "endpoint")]
     retries: u32,
     /// Longest wait for one completion.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, requires = "endpoint",
           value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
+    /// Finish without completions that fail: they are left out of samples, and
+    /// count as wrong in an evaluation. Otherwise the command ends with an error,
+    /// keeps the others, and asks for the failed ones again when it is repeated.
+    #[arg(long, requires = "endpoint")]
+    pub(crate) skip_failed: bool,
 }
 
 /// The variable that other programs read a key from, too.
@@ -73,7 +78,7 @@ impl ServerArgs {
         let Some(url) = &self.endpoint else {
             return Ok(None);
         };
-        let endpoint = Endpoint::connect(Settings {
+        let settings = Settings {
             url: url.clone(),
             model: self.model.clone(),
             api_key: self.key()?,
@@ -82,7 +87,8 @@ impl ServerArgs {
             tokens_per_minute: self.tokens_per_minute,
             retries: self.retries,
             timeout: Duration::from_secs(self.timeout),
-        })?;
+        };
+        let endpoint = Endpoint::connect(settings, |notice| say(&notice.to_string()))?;
         say(&format!(
             "asking {} at {}",
             endpoint.model(),
@@ -97,10 +103,16 @@ impl ServerArgs {
             Ok(key) if key.is_empty() => Ok(None),
             Ok(key) if key.chars().all(|c| c.is_ascii_graphic()) => Ok(Some(key)),
             Err(std::env::VarError::NotPresent) if variable == KEY => Ok(None),
-            Err(std::env::VarError::NotPresent) => {
+            Err(std::env::VarError::NotPresent) if is_name(variable) => {
                 let message = format!("--api-key-env {variable}: the variable is not set");
                 Err(Mistake::new(message).into())
             }
+            // It may be the key itself.
+            Err(std::env::VarError::NotPresent) => Err(Mistake::new(
+                "--api-key-env: expected the name of an environment variable that holds the key, \
+                 such as OPENAI_API_KEY, and not the key itself",
+            )
+            .into()),
             // Not repeated: it is a secret.
             _ => {
                 let message = format!(
@@ -111,6 +123,12 @@ impl ServerArgs {
             }
         }
     }
+}
+
+/// Whether a text is the name of a variable rather than a key.
+fn is_name(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    text.len() <= 64 && text.chars().all(is_plain)
 }
 
 /// A model behind a server.
@@ -139,26 +157,83 @@ impl Generator for Server {
         &mut self,
         requests: &[Request],
         sampling: &Sampling,
-        on_completion: &mut dyn FnMut(usize, Completion) -> anyhow::Result<()>,
+        on_drawn: &mut dyn FnMut(usize, anyhow::Result<Completion>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let queries: Vec<Query> = requests.iter().map(query).collect();
         // Ctrl-C ends the program at once; the journal has what is done.
         let never = AtomicBool::new(false);
-        let mut told: Option<Instant> = None;
-        self.endpoint
+        let mut notices = Notices::default();
+        let result = self
+            .endpoint
             .complete(&queries, sampling, &never, |event| match event {
-                Event::Completion { index, completion } => on_completion(index, completion),
-                Event::Notice(notice) => {
-                    let recently = told.is_some_and(|at| at.elapsed() < BETWEEN_RETRIES);
-                    if !matches!(notice, Notice::Retry { .. }) {
-                        say(&notice.to_string());
-                    } else if !recently {
-                        say(&notice.to_string());
-                        told = Some(Instant::now());
+                Event::Completion { index, completion } => on_drawn(index, Ok(completion)),
+                Event::Failed { index, error, ends } => {
+                    let error = anyhow::Error::from(error).context(requests[index].name.clone());
+                    match ends {
+                        true => Err(error),
+                        false => on_drawn(index, Err(error)),
                     }
+                }
+                Event::Notice { index, notice } => {
+                    notices.add(&requests[index].name, &notice);
                     Ok(())
                 }
-            })
+            });
+        notices.end();
+        result
+    }
+}
+
+/// What happens while completions are drawn, told once where it happens often.
+#[derive(Default)]
+struct Notices {
+    /// When a repetition was told last.
+    retry: Option<Instant>,
+    /// Completions without log-probabilities that they should have.
+    log_probs: usize,
+    /// Completions whose end is not told.
+    untold: usize,
+}
+
+impl Notices {
+    fn add(&mut self, name: &str, notice: &Notice) {
+        let tell = match notice {
+            Notice::Retry { .. } => {
+                let recently = self.retry.is_some_and(|at| at.elapsed() < BETWEEN_RETRIES);
+                if !recently {
+                    self.retry = Some(Instant::now());
+                }
+                !recently
+            }
+            Notice::LogProbs(_) => {
+                self.log_probs += 1;
+                self.log_probs == 1
+            }
+            Notice::Untold { .. } => {
+                self.untold += 1;
+                self.untold == 1
+            }
+            // It holds for all requests.
+            Notice::Without(_) | Notice::KeyInClear { .. } => return say(&notice.to_string()),
+        };
+        if tell {
+            say(&format!("{name}: {notice}"));
+        }
+    }
+
+    fn end(&self) {
+        if self.log_probs > 1 {
+            say(&format!(
+                "log-probabilities of {} completions are left out, as they cannot be right",
+                self.log_probs
+            ));
+        }
+        if self.untold > 1 {
+            say(&format!(
+                "of {} completions it is not known why they ended; they count as ended by themselves",
+                self.untold
+            ));
+        }
     }
 }
 
@@ -224,5 +299,17 @@ mod tests {
             error.to_string().contains("IWSFT_NO_SUCH_VARIABLE"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_its_variable_is_not_repeated() {
+        let line = "x --endpoint http://h/v1 --api-key-env sk-s3cret";
+        let command = Command::try_parse_from(line.split(' ')).unwrap();
+        let error = command.server.connect().err().unwrap().to_string();
+        assert!(
+            error.contains("the name of an environment variable"),
+            "{error}"
+        );
+        assert!(!error.contains("s3cret"), "{error}");
     }
 }

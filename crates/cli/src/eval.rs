@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::endpoint::ServerArgs;
 use crate::interrupt;
+use crate::missing::{self, Missing};
 use crate::mistake::Mistake;
 use crate::progress::{Progress, say};
 use crate::table::print_json;
@@ -191,6 +192,8 @@ impl Args {
 struct Entry {
     exam: usize,
     attempt: usize,
+    /// Which piece of the attempt it is, from 0; earlier versions did not say.
+    number: Option<usize>,
     piece: Piece,
 }
 
@@ -216,7 +219,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         .into());
     }
     let mut model = args.model.open(&args.server)?;
-    let results = evaluate(&mut model, &exams, &out, args.restart)?;
+    let skip_failed = args.server.skip_failed;
+    let results = evaluate(&mut model, &exams, &out, args.restart, skip_failed)?;
     say(&format!("results: {}", out.display()));
     match args.json {
         true => results.lines().iter().try_for_each(print_json),
@@ -230,6 +234,7 @@ fn evaluate(
     exams: &[Exam],
     out: &std::path::Path,
     restart: bool,
+    skip_failed: bool,
 ) -> anyhow::Result<Results> {
     let answers = results::answers_in(out);
     let settings: Vec<_> = exams.iter().map(Exam::settings).collect();
@@ -244,10 +249,13 @@ fn evaluate(
     }
     let (mut journal, entries) = Journal::open::<Entry>(&answers, &work, restart)?;
     let mut attempts: Vec<Vec<Attempt>> = exams.iter().map(Exam::attempts).collect();
-    for entry in entries {
+    for entry in missing::readable(entries, "its answer is drawn again") {
         let attempts = attempts.get_mut(entry.exam);
         if let Some(attempt) = attempts.and_then(|attempts| attempts.get_mut(entry.attempt)) {
-            attempt.push(entry.piece);
+            // Behind a piece that is lost, the others are of no use.
+            if entry.number.is_none_or(|number| number == attempt.pieces) {
+                attempt.push(entry.piece);
+            }
         }
     }
     let of = |attempts: &[Vec<Attempt>]| attempts.iter().flatten().filter(|a| a.is_done()).count();
@@ -261,25 +269,29 @@ fn evaluate(
         Journal::path_for(&answers).display()
     ))?;
     let mut progress = Progress::starting_at("answers", total as u64, done as u64);
+    let mut missing = Missing::default();
     for (index, exam) in exams.iter().enumerate() {
         let generator = &mut *model.generator;
         exam.draw(
             generator,
             model.chat,
             &mut attempts[index],
-            &mut |attempt, piece, complete| {
+            &mut |attempt, number, piece, complete| {
                 journal.append(&Entry {
                     exam: index,
                     attempt,
+                    number: Some(number),
                     piece,
                 })?;
                 done += usize::from(complete);
                 progress.at(done as u64, || exam.name().to_owned());
                 Ok(())
             },
+            &mut missing,
         )?;
     }
     progress.finish();
+    missing.end("answers", total, skip_failed)?;
     let results = results::write(out, model, exams, &attempts)?;
     journal.remove()?;
     Ok(results)

@@ -15,6 +15,8 @@ pub(crate) enum Prompt {
 /// One completion to draw.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Request {
+    /// What messages call it: where its row is, and which draw of it this is.
+    pub(crate) name: String,
     pub(crate) prompt: Prompt,
     /// What the completion begins with already; mostly empty. It is not part of
     /// the [`Completion`] that comes back.
@@ -44,12 +46,13 @@ pub(crate) trait Generator {
     }
 
     /// Draws a completion for each request and hands it over as soon as it is
-    /// complete, with the request's index, in any order. An error of
-    /// `on_completion` ends the work and is returned.
+    /// complete, with the request's index, in any order; or else, where only this
+    /// one cannot be had, the error, which has the request's name. An error of
+    /// `on_drawn` ends the work and is returned.
     fn complete(
         &mut self,
         requests: &[Request],
         sampling: &Sampling,
-        on_completion: &mut dyn FnMut(usize, Completion) -> anyhow::Result<()>,
+        on_drawn: &mut dyn FnMut(usize, anyhow::Result<Completion>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()>;
 }

@@ -6,16 +6,21 @@ mod report;
 mod rows;
 mod section;
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context;
 use iwsft_data::RowWriter;
 use iwsft_eval::grade::{Extraction, Grader, Kind, Mode};
 use iwsft_files::Journal;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::interrupt;
+use crate::missing;
 use crate::mistake::Mistake;
 use crate::progress::{Progress, say};
 use program::Program;
@@ -25,6 +30,23 @@ pub(crate) use section::{Completed, GradeSection};
 
 /// Columns that a program adds to a row.
 type Columns = Map<String, Value>;
+
+/// What a program answered, as the journal keeps it.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Entry {
+    Row(Graded),
+    /// Of earlier versions: the answer to the row of its line.
+    Columns(Columns),
+}
+
+/// An answer and the number of its row, from 0.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Graded {
+    row: u64,
+    columns: Columns,
+}
 
 /// Seconds that a program may be silent.
 const SILENCE: f64 = 60.0;
@@ -166,8 +188,13 @@ impl Args {
         })
     }
 
-    /// The journal of a program's answers, and those of an earlier attempt.
-    fn journal(&self, command: &str, out: &Path) -> anyhow::Result<(Journal, Vec<Columns>)> {
+    /// The journal of a program's answers, and those of an earlier attempt by the
+    /// number of their row, from 0.
+    fn journal(
+        &self,
+        command: &str,
+        out: &Path,
+    ) -> anyhow::Result<(Journal, BTreeMap<u64, Columns>)> {
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(std::fs::File::open(&self.data)?)?;
         let work = json!({
@@ -175,7 +202,15 @@ impl Args {
             "command": command,
             "reward_column": self.reward_column,
         });
-        Ok(Journal::open(out, &work, self.restart)?)
+        let (journal, entries) = Journal::open::<Entry>(out, &work, self.restart)?;
+        let places = entries.into_iter().zip(0..).map(|(entry, place)| {
+            entry.map(|entry| match entry {
+                Entry::Row(Graded { row, columns }) => (row, columns),
+                Entry::Columns(columns) => (place, columns),
+            })
+        });
+        let entries = missing::readable(places.collect(), "its row is graded again");
+        Ok((journal, entries.into_iter().collect()))
     }
 
     /// Columns that are added to every row.
@@ -234,19 +269,21 @@ fn by_rules(
     Ok(report)
 }
 
-/// Answers of a program that an earlier, interrupted attempt wrote down come
-/// first; the rows behind them go to the program.
+/// Rows that an earlier, interrupted attempt wrote down have their answers; the
+/// others go to the program.
 fn by_program(
     args: &Args,
     mut program: Program,
-    (mut journal, before): (Journal, Vec<Columns>),
+    (mut journal, mut before): (Journal, BTreeMap<u64, Columns>),
     rows: &Rows,
     count: u64,
     writer: &mut RowWriter,
 ) -> anyhow::Result<(Report, Journal)> {
     let done = before.len() as u64;
-    if done > 0 {
+    if done > 0 && before.keys().copied().eq(0..done) {
         say(&format!("resuming behind row {done}"));
+    } else if done > 0 {
+        say(&format!("{done} of {count} rows are graded already"));
     }
     let mut report = Report::program();
     let mut progress = Progress::starting_at("grading", count, done);
@@ -265,14 +302,40 @@ fn by_program(
         });
         Ok(())
     };
-    let mut rows = rows.open()?;
-    for columns in before {
-        if let Some(row) = rows.next() {
-            finish(row?, columns)?;
+    // Rows that the program does not get wait for those before them.
+    let queue: RefCell<VecDeque<Queued>> = RefCell::default();
+    let unknown = (0..).zip(rows.open()?).filter_map(|(number, row)| {
+        let known = before.remove(&number);
+        match (row, known) {
+            (Ok(row), Some(columns)) => {
+                let known = Some((row, columns));
+                queue.borrow_mut().push_back(Queued { number, known });
+                None
+            }
+            (row, _) => {
+                let known = None;
+                queue.borrow_mut().push_back(Queued { number, known });
+                Some(row)
+            }
         }
-    }
-    let graded = program.grade(rows, |row, columns| {
-        journal.append(&columns)?;
+    });
+    let finish_known = |finish: &mut dyn FnMut(Row, Columns) -> anyhow::Result<()>| {
+        loop {
+            let Some(next) = queue.borrow_mut().pop_front() else {
+                return anyhow::Ok(None);
+            };
+            match next.known {
+                Some((row, columns)) => finish(row, columns)?,
+                None => return Ok(Some(next.number)),
+            }
+        }
+    };
+    let graded = program.grade(unknown, |row, columns| {
+        let number = finish_known(&mut finish)?.context("an answer to no row")?;
+        journal.append(&Graded {
+            row: number,
+            columns: columns.clone(),
+        })?;
         finish(row, columns)
     });
     if let Err(error) = graded {
@@ -281,6 +344,15 @@ fn by_program(
         }
         return Err(error);
     }
+    finish_known(&mut finish)?;
     progress.finish();
     Ok((report, journal))
+}
+
+/// A row on its way to the output.
+struct Queued {
+    /// From 0.
+    number: u64,
+    /// With its answer, where the program is not asked for it.
+    known: Option<(Row, Columns)>,
 }

@@ -102,6 +102,7 @@ fn many(args: &Args, prompts: &Path, out: &Path) -> anyhow::Result<()> {
     drop(parameters);
     for row in &rows {
         let request = Request {
+            name: row.at.to_string(),
             prompt: row.prompt.clone(),
             prefix: String::new(),
             draw: 0,
@@ -126,6 +127,7 @@ fn draw(
         sampling,
         out,
         restart: args.restart,
+        skip_failed: args.server.skip_failed,
     };
     let summary = file::sample(model, identity, &job)?;
     if args.json {
@@ -138,6 +140,7 @@ fn draw(
 /// A completion of one prompt, shown as it grows.
 fn one(args: &Args, text: &str) -> anyhow::Result<()> {
     let request = Request {
+        name: "--prompt".into(),
         prompt: args.from.single(text)?,
         prefix: String::new(),
         draw: 0,
@@ -148,11 +151,11 @@ fn one(args: &Args, text: &str) -> anyhow::Result<()> {
             &[request],
             &sampling,
             &mut |_, completion| match args.json {
-                true => print_completion(text, completion),
+                true => print_completion(text, completion?),
                 false => Ok(writeln!(
                     std::io::stdout().lock(),
                     "{}",
-                    terminal::for_output(&completion.text)
+                    terminal::for_output(&completion?.text)
                 )?),
             },
         );

@@ -2,6 +2,7 @@
 
 use iwsft_lm::{Room, Sampling, Tokenizer};
 
+use crate::escapes::escaped;
 use crate::mistake::Mistake;
 
 /// How completions are drawn.
@@ -34,8 +35,9 @@ pub(crate) struct SamplingArgs {
     /// Most tokens of a completion.
     #[arg(long, default_value_t = 256, value_name = "N")]
     max_tokens: usize,
-    /// A text that ends a completion and is not part of it; may be repeated.
-    #[arg(long, value_name = "TEXT")]
+    /// A text that ends a completion and is not part of it; may be repeated. `\n` is
+    /// a line break, `\t` a tab, `\\` a backslash.
+    #[arg(long, value_name = "TEXT", value_parser = escaped())]
     stop: Vec<String>,
     /// A token that ends a completion, as text or number, beside the model's own
     /// end tokens; may be repeated.

@@ -376,6 +376,7 @@ fn what_a_program_graded_before_it_failed_is_not_graded_again() {
     grade(&place, &["--command", &command]).fails(2, &["line 2"]);
     grade(&place, &["--command", &other]).fails(2, &["other.sh", "--restart"]);
     assert!(place.exists("graded.jsonl.journal"));
+    let journal = place.read("graded.jsonl.journal");
     fs::remove_file(place.path("seen")).unwrap();
     place.write("go", "");
     let ended = grade(&place, &["--command", &command]).succeeds();
@@ -384,6 +385,27 @@ fn what_a_program_graded_before_it_failed_is_not_graded_again() {
     let rewards = column(&place.lines("graded.jsonl"), "reward");
     assert_eq!(rewards, [json!(0.1), json!(0.2), json!(0.1), json!(0.2)]);
     assert!(!place.exists("graded.jsonl.journal"));
+
+    // An entry that cannot be read loses its row alone, wherever it stands.
+    let mut lines: Vec<&str> = journal.lines().collect();
+    lines[1] = "0.1";
+    place.write("graded.jsonl.journal", &(lines.join("\n") + "\n"));
+    fs::remove_file(place.path("seen")).unwrap();
+    fs::remove_file(place.path("graded.jsonl")).unwrap();
+    let ended = grade(&place, &["--command", &command]).succeeds();
+    assert!(ended.stderr.contains("graded.jsonl.journal:2"), "{ended}");
+    assert!(ended.stderr.contains("is graded again"), "{ended}");
+    assert_eq!(place.read("seen").lines().count(), 3);
+    let rewards = column(&place.lines("graded.jsonl"), "reward");
+    assert_eq!(rewards, [json!(0.1), json!(0.2), json!(0.2), json!(0.3)]);
+
+    // As earlier versions wrote it.
+    let old = format!("{}\n{{\"reward\":0.7}}\n{{\"reward\":0.8}}\n", lines[0]);
+    place.write("graded.jsonl.journal", &old);
+    fs::remove_file(place.path("graded.jsonl")).unwrap();
+    grade(&place, &["--command", &command]).succeeds();
+    let rewards = column(&place.lines("graded.jsonl"), "reward");
+    assert_eq!(rewards, [json!(0.7), json!(0.8), json!(0.1), json!(0.2)]);
 }
 
 #[test]

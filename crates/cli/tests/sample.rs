@@ -252,6 +252,11 @@ fn prompts_come_from_columns_templates_and_conversations() {
         prompts_of(question, &["--template", "{n}:{question}="]),
         [json!("3:1+1=")]
     );
+    // As a shell hands over what stands in single quotes.
+    assert_eq!(
+        prompts_of(question, &["--template", r"Q:\t{question}\nA: \boxed\\n"]),
+        [json!("Q:\t1+1\nA: \\boxed\\n")]
+    );
     let user = json!({"role": "user", "content": "1+1"});
     let system = json!({"role": "system", "content": "so"});
     let chat = ["--prompt-column", "question", "--chat", "--system", "so"];

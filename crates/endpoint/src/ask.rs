@@ -10,17 +10,32 @@ use serde_json::{Map, Value, json};
 
 use crate::query::{Prompt, Query, seed};
 
-/// What a server may refuse without changing what is asked for. The last three
+/// What a server may refuse without changing what is asked for. Those of sampling
 /// are sent even where they say "nothing": servers have defaults of their own,
 /// from the model's `generation_config.json` (vLLM, SGLang) or built in
 /// (llama.cpp draws from the likeliest 40), which would truncate in silence.
-const OPTIONAL: [&str; 6] = [
+const OPTIONAL: [&str; 10] = [
     "logprobs",
     "return_token_ids",
     "seed",
     "top_k",
     "min_p",
     "repetition_penalty",
+    "top_p",
+    "temperature",
+    "n",
+    "stream",
+];
+
+/// What a server says of a field that it does not know, where its status does not
+/// tell that the request is at fault.
+const UNKNOWN: [&str; 6] = [
+    "unexpected keyword",
+    "unrecognized",
+    "unsupported",
+    "not supported",
+    "unknown",
+    "not permitted",
 ];
 
 /// Refused by OpenAI's newer models, which want `max_completion_tokens`.
@@ -96,10 +111,16 @@ impl Fields {
     /// the server complained about, and those of it that are news.
     pub(crate) fn learn(
         &self,
+        status: u16,
         message: &str,
         sent: &Map<String, Value>,
         sampling: &Sampling,
     ) -> (bool, Vec<&'static str>) {
+        let message = &spelled_alike(message);
+        let is_unknown = || UNKNOWN.iter().any(|words| message.contains(words));
+        if ![400, 422].contains(&status) && !is_unknown() {
+            return (false, Vec::new());
+        }
         let named = |field: &&str| {
             sent.contains_key(*field) && !is_asked_for(field, sampling) && mentions(message, field)
         };
@@ -110,7 +131,7 @@ impl Fields {
         }
         if sent.contains_key(MAX_TOKENS)
             && sent.contains_key("messages")
-            && message.to_lowercase().contains("unsupported")
+            && message.contains("unsupported")
             && mentions(message, "max_completion_tokens")
         {
             fields.push(MAX_TOKENS);
@@ -138,16 +159,37 @@ fn is_asked_for(field: &str, sampling: &Sampling) -> bool {
     match field {
         "top_k" => sampling.top_k.is_some(),
         "min_p" => sampling.min_p > 0.0,
+        "top_p" => sampling.top_p < 1.0,
+        "temperature" => sampling.temperature != 1.0,
         _ => false,
     }
 }
 
-/// Whether `message` has `field` as a word of its own.
+/// A message in small letters, with `topK` as `top_k`.
+fn spelled_alike(message: &str) -> String {
+    let mut alike = String::with_capacity(message.len());
+    let mut before = ' ';
+    for c in message.chars() {
+        if c.is_uppercase() && before.is_lowercase() {
+            alike.push('_');
+        }
+        alike.extend(c.to_lowercase());
+        before = c;
+    }
+    alike
+}
+
+/// Whether `message` has `field` as a word of its own. A single letter is one only
+/// where it is quoted, behind a dot, or the last word.
 fn mentions(message: &str, field: &str) -> bool {
     message.match_indices(field).any(|(start, _)| {
         let is_outside = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
-        is_outside(message[..start].chars().next_back())
-            && is_outside(message[start + field.len()..].chars().next())
+        let before = message[..start].chars().next_back();
+        let after = message[start + field.len()..].chars().next();
+        let is_name = field.len() > 1
+            || before.is_some_and(|c| "'\"`.".contains(c))
+            || before == Some(' ') && after.is_none();
+        is_name && is_outside(before) && is_outside(after)
     })
 }
 
@@ -218,18 +260,21 @@ mod tests {
         let (_, sent) = fields.body("m", &chat(""), &sampling);
         let refusal = "Unexpected fields in the request: {'top_k', 'min_p'}";
         assert_eq!(
-            fields.learn(refusal, &sent, &sampling),
+            fields.learn(400, refusal, &sent, &sampling),
             (true, vec!["top_k", "min_p"])
         );
         // Another request that was on its way: no news, but asked again all the same.
-        assert_eq!(fields.learn(refusal, &sent, &sampling), (true, vec![]));
+        assert_eq!(fields.learn(400, refusal, &sent, &sampling), (true, vec![]));
         let (_, sent) = fields.body("m", &chat(""), &sampling);
         assert!(!sent.contains_key("top_k") && !sent.contains_key("min_p"));
-        assert_eq!(fields.learn(refusal, &sent, &sampling), (false, vec![]));
+        assert_eq!(
+            fields.learn(400, refusal, &sent, &sampling),
+            (false, vec![])
+        );
 
         let refusal = "top_logprobs is not supported";
         assert_eq!(
-            fields.learn(refusal, &sent, &sampling),
+            fields.learn(400, refusal, &sent, &sampling),
             (true, vec!["logprobs"])
         );
         let (_, sent) = fields.body("m", &chat(""), &sampling);
@@ -244,8 +289,51 @@ mod tests {
             ..Sampling::default()
         };
         let (_, sent) = fields.body("m", &chat(""), &sampling);
-        let learned = fields.learn("Unrecognized argument: top_k", &sent, &sampling);
+        let learned = fields.learn(400, "Unrecognized argument: top_k", &sent, &sampling);
         assert_eq!(learned, (false, vec![]));
+    }
+
+    #[test]
+    fn what_is_neutral_is_left_out_and_what_was_set_is_not() {
+        let refusals = [
+            (
+                "top_p",
+                "Input validation error: `top_p` must be > 0.0 and < 1.0",
+            ),
+            ("top_p", "property 'topP' is unsupported"),
+            ("temperature", "Unsupported parameter: 'temperature'"),
+            ("n", "body.n: Extra inputs are not permitted"),
+            ("n", "Unrecognized request argument supplied: n"),
+            ("stream", "unknown field `stream`"),
+            ("repetition_penalty", "unexpected field: repetition_penalty"),
+        ];
+        let set = Sampling {
+            top_p: 0.9,
+            temperature: 0.6,
+            ..Sampling::default()
+        };
+        for (field, refusal) in refusals {
+            let (fields, sampling) = (Fields::default(), Sampling::default());
+            let (_, sent) = fields.body("m", &chat(""), &sampling);
+            let learned = fields.learn(422, refusal, &sent, &sampling);
+            assert_eq!(learned, (true, vec![field]), "{refusal}");
+            let (_, sent) = fields.body("m", &chat(""), &sampling);
+            assert!(!sent.contains_key(field), "{refusal}");
+            // Without the user's setting it would be another request.
+            let (_, sent) = fields.body("m", &chat(""), &set);
+            let is_set = ["top_p", "temperature"].contains(&field);
+            assert_eq!(sent.contains_key(field), is_set, "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_fails_at_a_field_is_asked_without_it_only_if_it_says_so() {
+        let (fields, sampling) = (Fields::default(), Sampling::default());
+        let (_, sent) = fields.body("m", &chat(""), &sampling);
+        let learned = |words| fields.learn(500, words, &sent, &sampling);
+        assert_eq!(learned("out of memory with top_k"), (false, vec![]));
+        let error = "generate() got an unexpected keyword argument 'min_p'";
+        assert_eq!(learned(error), (true, vec!["min_p"]));
     }
 
     #[test]
@@ -253,10 +341,10 @@ mod tests {
         let (fields, sampling) = (Fields::default(), Sampling::default());
         let (_, sent) = fields.body("m", &chat(""), &sampling);
         let long = "'max_tokens' or 'max_completion_tokens' is too large: 9000";
-        assert_eq!(fields.learn(long, &sent, &sampling), (false, vec![]));
+        assert_eq!(fields.learn(400, long, &sent, &sampling), (false, vec![]));
         let renamed = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.";
         assert_eq!(
-            fields.learn(renamed, &sent, &sampling),
+            fields.learn(400, renamed, &sent, &sampling),
             (true, vec![MAX_TOKENS])
         );
         let (_, sent) = fields.body("m", &chat(""), &sampling);
@@ -270,5 +358,6 @@ mod tests {
         assert!(mentions("logprobs", "logprobs"));
         assert!(!mentions("top_logprobs", "logprobs"));
         assert!(!mentions("unseeded", "seed"));
+        assert!(!mentions("one of n tokens", "n") && mentions("the 'n' is", "n"));
     }
 }

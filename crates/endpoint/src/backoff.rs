@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::fmt::rfc2822;
+use jiff::tz::TimeZone;
 
 /// Wait before the first repetition; every further one doubles it.
 const FIRST: Duration = Duration::from_millis(500);
@@ -27,8 +29,19 @@ pub(crate) fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
     if let Ok(seconds) = header.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();
     }
-    let date = rfc2822::parse(header).ok()?.timestamp();
+    let date = rfc2822::parse(header)
+        .map(|date| date.timestamp())
+        .or_else(|_| old_date(header))
+        .ok()?;
     Some(Duration::try_from(date - now).unwrap_or_default())
+}
+
+/// The two older forms of dates that HTTP has (RFC 9110, section 5.6.7).
+fn old_date(header: &str) -> Result<Timestamp, jiff::Error> {
+    let read = |form, text: &str| DateTime::strptime(form, text);
+    let date = read("%A, %d-%b-%y %H:%M:%S GMT", header)
+        .or_else(|_| read("%a %b %e %H:%M:%S %Y", header))?;
+    Ok(date.to_zoned(TimeZone::UTC)?.timestamp())
 }
 
 #[cfg(test)]
@@ -57,6 +70,8 @@ mod tests {
         assert_eq!(seconds("120"), Some(120.0));
         assert_eq!(seconds(" 0.5 "), Some(0.5));
         assert_eq!(seconds("Wed, 21 Oct 2015 07:28:00 GMT"), Some(30.0));
+        assert_eq!(seconds("Wednesday, 21-Oct-15 07:28:00 GMT"), Some(30.0));
+        assert_eq!(seconds("Wed Oct 21 07:28:00 2015"), Some(30.0));
         // A date that has passed.
         assert_eq!(seconds("Wed, 21 Oct 2015 07:20:00 GMT"), Some(0.0));
         assert_eq!(seconds("soon"), None);

@@ -1,7 +1,6 @@
 //! One model behind one server, asked by several threads at a time.
 
-use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,23 +8,30 @@ use std::time::{Duration, Instant};
 use iwsft_lm::{Completion, Sampling};
 use serde_json::{Map, Value};
 
-use crate::answer::{self, Answer};
+use crate::address::{Address, is_loopback};
+use crate::answer::{self, Answer, Asked};
 use crate::ask::Fields;
 use crate::backoff;
 use crate::error::EndpointError;
-use crate::http::{Failure, Http, trouble};
+use crate::http::{Failure, Http, largest_answer};
+use crate::models::{self, Listing};
+use crate::notice::Notice;
 use crate::pace::Pace;
+use crate::proxy::Proxy;
 use crate::query::{Prompt, Query};
+use crate::refusal;
+use crate::work::{GLANCE, Work};
 
 /// Longest that a server may ask to wait; beyond it the work ends, to be
 /// resumed later.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How often a waiting thread looks whether it should stop.
-const GLANCE: Duration = Duration::from_millis(50);
-
 /// Longest wait for the list of models.
 const INTRODUCTION: Duration = Duration::from_secs(30);
+
+/// Repetitions of an answer that is none, from a server that has given no other:
+/// it is most likely none that gives any.
+const STRANGER: u32 = 2;
 
 /// Bytes of a prompt that are about a token; only for the pace, and corrected
 /// by what the server says.
@@ -71,7 +77,6 @@ impl Default for Settings {
 /// A model behind a server.
 #[derive(Debug)]
 pub struct Endpoint {
-    base: String,
     model: String,
     /// What the server says that it serves, for messages.
     models: Vec<String>,
@@ -82,7 +87,7 @@ pub struct Endpoint {
 }
 
 /// What happens while completions are drawn.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Event {
     /// A query is complete.
     Completion {
@@ -91,138 +96,62 @@ pub enum Event {
         /// What the model made of it.
         completion: Completion,
     },
-    /// Something that the user may want to know; nothing is lost.
-    Notice(Notice),
-}
-
-/// What the user may want to know.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Notice {
-    /// A request failed and will be repeated.
-    Retry {
-        /// Why it failed.
-        reason: String,
-        /// When it is repeated.
-        wait: Duration,
-        /// Which repetition this will be, from 1.
-        repetition: u32,
-        /// How many there are at most.
-        retries: u32,
+    /// A query has no completion.
+    Failed {
+        /// Which query.
+        index: usize,
+        /// Why.
+        error: EndpointError,
+        /// Whether the work ends with it: it holds for every query, or too many
+        /// in a row have failed.
+        ends: bool,
     },
-    /// The server does not take these fields; they are left out from now on.
-    Without(Vec<&'static str>),
-}
-
-impl fmt::Display for Notice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Retry {
-                reason,
-                wait,
-                repetition,
-                retries,
-            } => {
-                let seconds = wait.as_secs_f64();
-                write!(
-                    f,
-                    "{reason}; asking again in {seconds:.1} s ({repetition} of {retries})"
-                )
-            }
-            Self::Without(fields) => {
-                let consequence = |field: &&str| match *field {
-                    "logprobs" => "completions come without log-probabilities",
-                    "return_token_ids" => "completions may come without token ids",
-                    "seed" => "the same command will not draw the same again",
-                    "max_tokens" => "it gets max_completion_tokens instead",
-                    _ => "its own defaults hold, which may truncate what is drawn",
-                };
-                let mut consequences: Vec<&str> = fields.iter().map(consequence).collect();
-                consequences.dedup();
-                write!(
-                    f,
-                    "the server does not take {}: {}",
-                    fields.join(", "),
-                    consequences.join("; ")
-                )
-            }
-        }
-    }
-}
-
-/// What the threads of one piece of work share.
-struct Work<'a> {
-    queries: &'a [Query],
-    sampling: &'a Sampling,
-    next: AtomicUsize,
-    /// The caller wants to stop.
-    stop: &'a AtomicBool,
-    /// Something went wrong; what is in flight is still awaited.
-    over: AtomicBool,
-}
-
-impl Work<'_> {
-    fn is_over(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || self.over.load(Ordering::Relaxed)
-    }
-
-    fn take(&self) -> Option<usize> {
-        let index = self.next.fetch_add(1, Ordering::Relaxed);
-        (index < self.queries.len() && !self.is_over()).then_some(index)
-    }
-
-    fn wait(&self, duration: Duration) -> Result<(), EndpointError> {
-        let until = Instant::now() + duration;
-        loop {
-            if self.is_over() {
-                return Err(EndpointError::Stopped);
-            }
-            match until.saturating_duration_since(Instant::now()) {
-                Duration::ZERO => return Ok(()),
-                left => thread::sleep(left.min(GLANCE)),
-            }
-        }
-    }
+    /// Something that the user may want to know; nothing is lost.
+    Notice {
+        /// The query that it came up with.
+        index: usize,
+        /// What it is.
+        notice: Notice,
+    },
 }
 
 impl Endpoint {
-    /// Finds out whether somebody answers, and which model to ask for.
+    /// Finds out whether somebody answers, and which model to ask for. Waits for a
+    /// server that is not ready yet as for completions; `on_notice` hears of it.
     ///
     /// # Errors
     /// If nobody answers at the address or the key is refused, and if no model
     /// is named where there is not exactly one.
-    pub fn connect(settings: Settings) -> Result<Self, EndpointError> {
-        let base = base(&settings.url)?;
+    pub fn connect(
+        settings: Settings,
+        mut on_notice: impl FnMut(Notice),
+    ) -> Result<Self, EndpointError> {
+        let address = Address::parse(&settings.url)?;
+        let proxy = Proxy::of(&address, |name| std::env::var(name).ok())?;
         let key = settings.api_key.as_deref();
-        let introduction = Http::new(INTRODUCTION.min(settings.timeout), 0, key);
-        let url = format!("{base}/models");
-        let models = models(&introduction, &url)?;
-        let model = match (&settings.model, models.as_slice()) {
-            (Some(name), _) => name.clone(),
-            (None, [only]) => only.clone(),
-            (None, several) => {
-                let reason = match several {
-                    [] => "the server does not say which models it serves".into(),
-                    names => format!("the server has several models: {}", names.join(", ")),
-                };
-                return Err(EndpointError::NoModel { url, reason });
-            }
-        };
         // A connection costs something only with TLS. llama.cpp gives each one a
         // thread for as long as it stays open: requests beyond its threads would
         // wait for the others to run out of work.
-        let kept = match base.starts_with("https") {
+        let kept = match address.is_https {
             true => settings.concurrency,
             false => 0,
         };
+        let http = |timeout, kept| Http::new(&address, proxy.as_ref(), key, timeout, kept);
+        let introduction = http(INTRODUCTION.min(settings.timeout), 0);
+        if let Some(host) = reader(&address, proxy.as_ref())
+            && (key.is_some() || address.login.is_some())
+        {
+            on_notice(Notice::KeyInClear { host });
+        }
+        let (model, models) = introduce(&introduction, &settings, &mut on_notice)?;
         Ok(Self {
-            http: Http::new(settings.timeout, kept, key),
+            http: http(settings.timeout, kept),
             fields: Fields::default(),
             pace: Pace::new(
                 settings.requests_per_minute,
                 settings.tokens_per_minute,
                 Instant::now(),
             ),
-            base,
             model,
             models,
             settings,
@@ -234,25 +163,34 @@ impl Endpoint {
         &self.model
     }
 
-    /// The address that requests go to, without a slash at its end.
-    pub fn address(&self) -> &str {
-        &self.base
+    /// The address that requests go to and the proxy on the way, for messages:
+    /// without user and password.
+    pub fn address(&self) -> String {
+        self.http.address()
     }
 
     /// Whether the server, as far as is known, draws from nothing but the whole
     /// distribution where that is asked for: it has not refused to be told so.
     pub fn takes_truncation(&self) -> bool {
-        let fields = ["top_k", "min_p", "repetition_penalty"];
+        let fields = [
+            "temperature",
+            "top_p",
+            "top_k",
+            "min_p",
+            "repetition_penalty",
+        ];
         !fields.iter().any(|field| self.fields.has_refused(field))
     }
 
     /// Draws a completion for each query and hands it over as soon as it is
-    /// there, in any order. When something goes wrong, or `stop` is set, no new
-    /// request is made, and what is in flight is still handed over.
+    /// there, in any order. A query that fails is handed over too, and the others
+    /// go on. When what went wrong holds for all of them, or `on_event` fails, or
+    /// `stop` is set, no new request is made, and what is in flight is still
+    /// handed over.
     ///
     /// # Errors
-    /// The first error of a query or of `on_event`; [`EndpointError::Stopped`]
-    /// if `stop` was set before everything was complete.
+    /// The first error of `on_event`; else [`EndpointError::Stopped`] if the work
+    /// ended before every query was handed over.
     pub fn complete<E: From<EndpointError>>(
         &self,
         queries: &[Query],
@@ -260,13 +198,7 @@ impl Endpoint {
         stop: &AtomicBool,
         mut on_event: impl FnMut(Event) -> Result<(), E>,
     ) -> Result<(), E> {
-        let work = Work {
-            queries,
-            sampling,
-            next: AtomicUsize::new(0),
-            stop,
-            over: AtomicBool::new(false),
-        };
+        let work = Work::new(queries, sampling, stop);
         let (sender, receiver) = mpsc::channel();
         let threads = self.settings.concurrency.clamp(1, queries.len().max(1));
         thread::scope(|scope| {
@@ -275,38 +207,47 @@ impl Endpoint {
                 scope.spawn(move || self.work(work, &sender));
             }
             drop(sender);
-            let (mut result, mut complete) = (Ok(()), 0);
-            // Once the caller has failed, nothing more is handed over.
+            let (mut result, mut handed_over) = (Ok(()), 0);
+            // A caller that failed by itself hears no more; one that passed on why
+            // the work ends still gets what is in flight.
             let mut listening = true;
             for event in receiver {
-                complete += usize::from(matches!(event, Ok(Event::Completion { .. })));
-                let outcome = match event {
-                    Ok(event) if listening => on_event(event).inspect_err(|_| listening = false),
-                    Ok(_) => Ok(()),
-                    Err(error) => Err(error.into()),
-                };
+                handed_over += usize::from(!matches!(event, Event::Notice { .. }));
+                let ends = matches!(event, Event::Failed { ends: true, .. });
+                if !listening {
+                    continue;
+                }
+                let outcome = on_event(event);
                 if outcome.is_err() {
-                    work.over.store(true, Ordering::Relaxed);
+                    work.end();
+                    listening = ends;
                 }
                 // The first error is the cause of what follows.
                 result = result.and(outcome);
             }
-            if result.is_ok() && complete < queries.len() {
+            if result.is_ok() && handed_over < queries.len() {
                 return Err(EndpointError::Stopped.into());
             }
             result
         })
     }
 
-    fn work(&self, work: &Work<'_>, sender: &Sender<Result<Event, EndpointError>>) {
+    fn work(&self, work: &Work<'_>, sender: &Sender<Event>) {
         // Nobody listens only when the listener has panicked.
         let send = |event| drop(sender.send(event));
         while let Some(index) = work.take() {
-            match self.ask(&work.queries[index], work, &|notice| {
-                send(Ok(Event::Notice(notice)))
-            }) {
-                Ok(completion) => send(Ok(Event::Completion { index, completion })),
-                Err(error) => return send(Err(error)),
+            let completions = work.completions();
+            let notice = |notice| send(Event::Notice { index, notice });
+            match self.ask(&work.queries[index], work, &notice) {
+                Ok(completion) => {
+                    work.succeeded();
+                    send(Event::Completion { index, completion });
+                }
+                Err(EndpointError::Stopped) => return,
+                Err(error) => {
+                    let ends = work.failed(&error, completions);
+                    send(Event::Failed { index, error, ends });
+                }
             }
         }
     }
@@ -320,38 +261,56 @@ impl Endpoint {
     ) -> Result<Completion, EndpointError> {
         let mut repetition = 0;
         loop {
-            let (url, failure) = match self.attempt(query, work, notice) {
-                (_, Ok(answer)) => return Ok(answer.completion),
-                (url, Err(failure)) => (url, failure),
+            let (path, failure) = match self.attempt(query, work, notice) {
+                (_, Ok(answer)) => {
+                    answer.notices.into_iter().for_each(notice);
+                    return Ok(answer.completion);
+                }
+                (path, Err(failure)) => (path, failure),
             };
+            let url = self.http.place(path);
             let (reason, asked) = match failure {
-                Failure::Lasting(error) => return Err(error),
                 Failure::Passing { reason, asked } => (reason, asked),
+                Failure::Unusable { reason, may_pass } => {
+                    let retries = match work.completions() {
+                        0 => self.settings.retries.min(STRANGER),
+                        _ => self.settings.retries,
+                    };
+                    if !may_pass || repetition >= retries {
+                        return Err(EndpointError::Answer { url, reason });
+                    }
+                    let reason = format!("the server gave no answer that can be used: {reason}");
+                    (reason, None)
+                }
+                failure => return Err(self.lasting(path, failure)),
             };
-            if let Some(wait) = asked.filter(|wait| *wait > PATIENCE) {
-                return Err(EndpointError::ComeBackLater { url, reason, wait });
-            }
-            if repetition == self.settings.retries {
-                let attempts = repetition + 1;
-                return Err(EndpointError::GaveUp {
-                    url,
-                    reason,
-                    attempts,
-                });
-            }
-            let wait = backoff::delay(repetition, asked, rand::random());
-            if let Some(asked) = asked {
-                self.pace.close(Instant::now() + asked);
-            }
+            let wait = self.again(url, reason, asked, repetition, notice)?;
             repetition += 1;
-            notice(Notice::Retry {
-                reason,
-                wait,
-                repetition,
-                retries: self.settings.retries,
-            });
             work.wait(wait)?;
         }
+    }
+
+    /// How long to wait before asking again, if there is another time.
+    fn again(
+        &self,
+        url: String,
+        reason: String,
+        asked: Option<Duration>,
+        repetition: u32,
+        notice: &dyn Fn(Notice),
+    ) -> Result<Duration, EndpointError> {
+        let wait = again(
+            url,
+            reason,
+            asked,
+            repetition,
+            self.settings.retries,
+            &mut |told| notice(told),
+        )?;
+        if let Some(asked) = asked {
+            self.pace.close(Instant::now() + asked);
+        }
+        Ok(wait)
     }
 
     /// Asks once, or again at once without what the server does not take.
@@ -360,23 +319,22 @@ impl Endpoint {
         query: &Query,
         work: &Work<'_>,
         notice: &dyn Fn(Notice),
-    ) -> (String, Result<Answer, Failure>) {
+    ) -> (&'static str, Result<Answer, Failure>) {
         loop {
             let (path, body) = self.fields.body(&self.model, query, work.sampling);
-            let url = format!("{}/{path}", self.base);
             // Text that was continued does not come back; only a message may.
             let prefix = match &query.prompt {
                 Prompt::Text(_) => "",
                 Prompt::Messages(_) => query.prefix.as_str(),
             };
-            let outcome = self.exchange(&url, &body, prefix, work);
-            if let Err(Failure::Lasting(EndpointError::Refused {
-                status: 400 | 422,
-                message,
-                ..
-            })) = &outcome
-            {
-                let (again, news) = self.fields.learn(message, &body, work.sampling);
+            let outcome = self.exchange(path, &body, prefix, work);
+            let refusal = match &outcome {
+                Err(Failure::Refused { status, words, .. }) => Some((*status, words)),
+                Err(Failure::Passing { reason, .. }) => Some((500, reason)),
+                _ => None,
+            };
+            if let Some((status, words)) = refusal {
+                let (again, news) = self.fields.learn(status, words, &body, work.sampling);
                 if !news.is_empty() {
                     notice(Notice::Without(news));
                 }
@@ -384,31 +342,38 @@ impl Endpoint {
                     continue;
                 }
             }
-            return (url, outcome);
+            return (path, outcome);
         }
     }
 
     fn exchange(
         &self,
-        url: &str,
+        path: &str,
         body: &Map<String, Value>,
         prefix: &str,
         work: &Work<'_>,
     ) -> Result<Answer, Failure> {
         let body = Value::Object(body.clone()).to_string();
-        let taken = body.len() as f64 / BYTES_PER_TOKEN + work.sampling.max_tokens as f64;
+        let max_tokens = work.sampling.max_tokens;
+        let taken = body.len() as f64 / BYTES_PER_TOKEN + max_tokens as f64;
         loop {
             match self.pace.admit(taken, Instant::now()) {
                 Duration::ZERO => break,
                 wait => work.wait(wait.min(GLANCE)).map_err(Failure::Lasting)?,
             }
         }
+        let asked = Asked {
+            prefix,
+            max_tokens,
+            secrets: &self.http.secrets,
+        };
+        let most = largest_answer(body.len(), max_tokens);
         let outcome = self
             .http
-            .post(url, &body)
-            .map_err(|error| trouble(url, &error))
-            .and_then(|reply| reply.accepted(url, &self.models))
-            .and_then(|reply| answer::read(url, &reply.body, prefix));
+            .post(path, &body, most)
+            .map_err(|error| self.http.trouble(path, &error))
+            .and_then(|reply| self.http.accepted(reply))
+            .and_then(|reply| answer::read(&asked, &reply));
         let used = match &outcome {
             Ok(answer) => answer.used.map_or(taken, |used| used as f64),
             Err(_) => 0.0,
@@ -416,66 +381,107 @@ impl Endpoint {
         self.pace.settle(taken, used);
         outcome
     }
+
+    fn lasting(&self, path: &str, failure: Failure) -> EndpointError {
+        lasting(&self.http, path, failure, &self.models)
+    }
 }
 
-/// The address as requests are appended to it.
-fn base(url: &str) -> Result<String, EndpointError> {
-    let wrong = |reason: &str| EndpointError::Address {
-        url: url.into(),
-        reason: reason.into(),
+/// Who can read what goes to a server, if anybody on the way can.
+fn reader(address: &Address, proxy: Option<&Proxy>) -> Option<String> {
+    let forwarding = proxy.filter(|proxy| proxy.forwards(address));
+    let host = forwarding.map_or(address.host.as_str(), |proxy| proxy.way.host());
+    let is_near = is_loopback(host.trim_matches(['[', ']']));
+    let is_private = address.is_https || is_near && address.is_loopback();
+    (!is_private).then(|| address.host.clone())
+}
+
+/// The model to ask for, and those that the server lists.
+fn introduce(
+    http: &Http,
+    settings: &Settings,
+    on_notice: &mut dyn FnMut(Notice),
+) -> Result<(String, Vec<String>), EndpointError> {
+    let mut repetition = 0;
+    let listing = loop {
+        match (models::list(http), &settings.model) {
+            (Ok(listing), _) => break listing,
+            (Err(Failure::Lasting(error)), _) => return Err(error),
+            // Whatever keeps the list back, completions will tell.
+            (Err(_), Some(_)) => break Listing::None(String::new()),
+            (Err(Failure::Passing { reason, asked }), None) => {
+                let url = http.place(models::PATH);
+                let wait = again(url, reason, asked, repetition, settings.retries, on_notice)?;
+                repetition += 1;
+                thread::sleep(wait);
+            }
+            (Err(failure), None) => return Err(lasting(http, models::PATH, failure, &[])),
+        }
     };
-    let trimmed = url.trim().trim_end_matches('/');
-    let (scheme, rest) = trimmed
-        .split_once("://")
-        .ok_or_else(|| wrong("it does not begin with http:// or https://"))?;
-    if !["http", "https"].contains(&scheme.to_lowercase().as_str()) {
-        return Err(wrong("it does not begin with http:// or https://"));
-    }
-    if rest.is_empty() || rest.starts_with(['/', ':']) {
-        return Err(wrong("it names no host"));
-    }
-    if rest.contains(['?', '#', ' ']) {
-        return Err(wrong("it has a query or a blank"));
-    }
-    let trimmed = ["/chat/completions", "/completions"]
-        .iter()
-        .find_map(|path| trimmed.strip_suffix(path))
-        .unwrap_or(trimmed);
-    Ok(match rest.contains('/') {
-        true => trimmed.into(),
-        false => format!("{trimmed}/v1"),
+    let reason = match (&settings.model, listing) {
+        (Some(name), Listing::Models(models)) => return Ok((name.clone(), models)),
+        (Some(name), Listing::None(_)) => return Ok((name.clone(), Vec::new())),
+        (None, Listing::Models(models)) if models.len() == 1 => {
+            return Ok((models[0].clone(), models));
+        }
+        (None, Listing::Models(models)) => {
+            format!(
+                "the server has several models: {}",
+                models::in_words(&models)
+            )
+        }
+        (None, Listing::None(reason)) => reason,
+    };
+    Err(EndpointError::NoModel {
+        url: http.place(models::PATH),
+        reason,
     })
 }
 
-/// The models that a server lists; none where it keeps that to itself.
-fn models(http: &Http, url: &str) -> Result<Vec<String>, EndpointError> {
-    let reply = match http.get(url) {
-        Ok(reply) => reply,
-        // It may be busy; it is there.
-        Err(ureq::Error::Timeout(
-            ureq::Timeout::RecvResponse | ureq::Timeout::RecvBody | ureq::Timeout::Global,
-        )) => return Ok(Vec::new()),
-        Err(error) => match trouble(url, &error) {
-            Failure::Lasting(error) => return Err(error),
-            Failure::Passing { reason, .. } => {
-                return Err(EndpointError::Unreachable {
-                    url: url.into(),
-                    reason,
-                });
-            }
+/// How long to wait before asking again, if the server may be asked again.
+fn again(
+    url: String,
+    reason: String,
+    asked: Option<Duration>,
+    repetition: u32,
+    retries: u32,
+    on_notice: &mut dyn FnMut(Notice),
+) -> Result<Duration, EndpointError> {
+    if let Some(wait) = asked.filter(|wait| *wait > PATIENCE) {
+        return Err(EndpointError::ComeBackLater { url, reason, wait });
+    }
+    if repetition >= retries {
+        return Err(EndpointError::GaveUp {
+            url,
+            reason,
+            attempts: repetition + 1,
+        });
+    }
+    let wait = backoff::delay(repetition, asked, rand::random());
+    on_notice(Notice::Retry {
+        reason,
+        wait,
+        repetition: repetition + 1,
+        retries,
+    });
+    Ok(wait)
+}
+
+/// The error of a failure that asking again does not help.
+fn lasting(http: &Http, path: &str, failure: Failure, models: &[String]) -> EndpointError {
+    let url = http.place(path);
+    match failure {
+        Failure::Lasting(error) => error,
+        Failure::Unusable { reason, .. } => EndpointError::Answer { url, reason },
+        Failure::Refused {
+            status,
+            words,
+            location,
+        } => refusal::error(http, path, status, &words, location.as_deref(), models),
+        Failure::Passing { reason, .. } => EndpointError::GaveUp {
+            url,
+            reason,
+            attempts: 1,
         },
-    };
-    match reply.accepted(url, &[]) {
-        Ok(reply) => {
-            let list: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-            let names = list["data"]
-                .as_array()
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            let name = |model: &Value| model["id"].as_str().map(str::to_owned);
-            Ok(names.iter().filter_map(name).collect())
-        }
-        Err(Failure::Lasting(error @ EndpointError::Refused { status: 401, .. })) => Err(error),
-        Err(_) => Ok(Vec::new()),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// An error of this crate. Every message names the address, what happened and
-/// what to do.
+/// what to do; none shows a key or password.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndpointError {
@@ -14,6 +14,17 @@ pub enum EndpointError {
         url: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A variable names a proxy that cannot be one.
+    #[error(
+        "{variable} is {value}: not the address of a proxy; expected one like \
+         http://proxy:3128 or socks5://proxy:1080, or nothing for none"
+    )]
+    Proxy {
+        /// The environment variable.
+        variable: String,
+        /// What it holds.
+        value: String,
     },
     /// Nothing answers at the address.
     #[error(
@@ -57,7 +68,7 @@ pub enum EndpointError {
         /// What it serves.
         reason: String,
     },
-    /// The answer is not one of this protocol.
+    /// The answer is not one of this protocol, or not a completion.
     #[error("{url}: not an answer that can be used: {reason}")]
     Answer {
         /// What was asked for.
@@ -102,6 +113,7 @@ impl EndpointError {
     pub fn is_mistake(&self) -> bool {
         match self {
             Self::Address { .. }
+            | Self::Proxy { .. }
             | Self::Unreachable { .. }
             | Self::Certificate { .. }
             | Self::NoModel { .. }
@@ -110,4 +122,24 @@ impl EndpointError {
             Self::ComeBackLater { .. } | Self::GaveUp { .. } | Self::Stopped => false,
         }
     }
+
+    /// How much it speaks against asking for anything else, of
+    /// [`HOPELESS`](Self::HOPELESS). What is the fault of one request speaks
+    /// little, what holds for all of them speaks all.
+    pub(crate) fn gravity(&self) -> u32 {
+        match self {
+            // A prompt that is too long or not allowed, or a setting.
+            Self::Refused { status, .. } => match status {
+                403 => 10,
+                400 | 408..=418 | 421..=425 | 431 | 451 => 1,
+                _ => Self::HOPELESS,
+            },
+            Self::Answer { .. } => 10,
+            Self::GaveUp { .. } => 50,
+            _ => Self::HOPELESS,
+        }
+    }
+
+    /// The gravity of failures in a row at which the work ends.
+    pub(crate) const HOPELESS: u32 = 100;
 }

@@ -34,14 +34,22 @@ struct Server {
 
 impl Server {
     fn new(answer: impl Fn(usize, &Asked, &mut TcpStream) + Send + Sync + 'static) -> Self {
+        Self::with_list(|stream| reply(stream, "200 OK", "", MODELS), answer)
+    }
+
+    /// With what `list` writes where it is asked for its models.
+    fn with_list(
+        list: impl Fn(&mut TcpStream) + Send + Sync + 'static,
+        answer: impl Fn(usize, &Asked, &mut TcpStream) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let (seen, answer) = (asked.clone(), Arc::new(answer));
+        let (seen, answers) = (asked.clone(), Arc::new((list, answer)));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (seen, answer) = (seen.clone(), answer.clone());
-                thread::spawn(move || serve(stream, &seen, &*answer));
+                let (seen, answers) = (seen.clone(), answers.clone());
+                thread::spawn(move || serve(stream, &seen, &answers.0, &answers.1));
             }
         });
         Self { url, asked }
@@ -63,7 +71,7 @@ impl Server {
     }
 
     fn endpoint(&self) -> Endpoint {
-        Endpoint::connect(self.settings()).unwrap()
+        connect(self.settings()).unwrap()
     }
 }
 
@@ -71,6 +79,7 @@ impl Server {
 fn serve(
     mut stream: TcpStream,
     seen: &Mutex<Vec<Asked>>,
+    list: &dyn Fn(&mut TcpStream),
     answer: &dyn Fn(usize, &Asked, &mut TcpStream),
 ) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -105,7 +114,7 @@ fn serve(
     };
     match post {
         true => answer(number - 1, &asked, &mut stream),
-        false => reply(&mut stream, "200 OK", "", MODELS),
+        false => list(&mut stream),
     }
 }
 
@@ -117,6 +126,10 @@ fn reply(stream: &mut TcpStream, status: &str, headers: &str, body: &str) {
     );
     // The client may have gone.
     let _ = stream.write_all(text.as_bytes());
+}
+
+fn connect(settings: Settings) -> Result<Endpoint, EndpointError> {
+    Endpoint::connect(settings, |_| {})
 }
 
 fn complete(text: &str) -> String {
@@ -142,6 +155,7 @@ fn queries(count: u64) -> Vec<Query> {
 #[derive(Debug, Default)]
 struct Outcome {
     texts: Vec<Option<String>>,
+    failed: Vec<(usize, EndpointError)>,
     notices: Vec<Notice>,
 }
 
@@ -165,7 +179,9 @@ fn draw_until(
             Event::Completion { index, completion } => {
                 assert!(outcome.texts[index].replace(completion.text).is_none());
             }
-            Event::Notice(notice) => outcome.notices.push(notice),
+            Event::Failed { error, ends, .. } if ends || count == 1 => return Err(error),
+            Event::Failed { index, error, .. } => outcome.failed.push((index, error)),
+            Event::Notice { notice, .. } => outcome.notices.push(notice),
         }
         Ok::<(), EndpointError>(())
     });
@@ -189,7 +205,7 @@ fn every_query_is_answered_with_as_many_in_flight_as_asked_for() {
         flying.fetch_sub(1, Ordering::SeqCst);
         echo(asked, stream);
     });
-    let endpoint = Endpoint::connect(Settings {
+    let endpoint = connect(Settings {
         concurrency: 5,
         ..server.settings()
     });
@@ -263,7 +279,7 @@ fn too_many_requests_hold_all_requests_for_as_long_as_the_server_asks() {
         ),
         _ => echo(asked, stream),
     });
-    let endpoint = Endpoint::connect(Settings {
+    let endpoint = connect(Settings {
         concurrency: 1,
         ..server.settings()
     });
@@ -296,7 +312,7 @@ fn a_wait_beyond_all_patience_ends_the_work_at_once() {
 #[test]
 fn a_server_that_stays_broken_ends_the_work_after_the_retries() {
     let server = Server::new(|_, _, stream| reply(stream, "500 Oops", "", "out of memory"));
-    let endpoint = Endpoint::connect(Settings {
+    let endpoint = connect(Settings {
         retries: 1,
         ..server.settings()
     });
@@ -319,7 +335,7 @@ fn a_slow_answer_is_given_up_and_asked_again() {
         }
         echo(asked, stream);
     });
-    let endpoint = Endpoint::connect(Settings {
+    let endpoint = connect(Settings {
         timeout: Duration::from_millis(500),
         ..server.settings()
     });
@@ -361,20 +377,20 @@ fn what_asking_again_cannot_change_is_an_error_at_once() {
 }
 
 #[test]
-fn an_error_ends_the_work_but_what_is_in_flight_is_handed_over() {
+fn an_error_that_holds_for_all_ends_the_work_but_what_is_in_flight_is_handed_over() {
     let server = Server::new(|_, asked, stream| {
         if asked.body["prompt"] == "prompt 3" {
-            return reply(stream, "400 Bad Request", "", "too long");
+            return reply(stream, "401 Unauthorized", "", "no more");
         }
         thread::sleep(Duration::from_millis(200));
         echo(asked, stream);
     });
-    let endpoint = Endpoint::connect(Settings {
+    let endpoint = connect(Settings {
         concurrency: 4,
         ..server.settings()
     });
     let (outcome, result) = draw(&endpoint.unwrap(), 100);
-    assert!(result.unwrap_err().to_string().contains("too long"));
+    assert!(result.unwrap_err().to_string().contains("no more"));
     assert_eq!(outcome.texts.iter().flatten().count(), 3);
     assert!(server.posts().len() < 10);
 }
@@ -403,7 +419,7 @@ fn work_stops_when_told_to_also_while_it_waits() {
         0 => echo(asked, stream),
         _ => reply(stream, "503 Busy", "retry-after: 300\r\n", ""),
     });
-    let endpoint = Endpoint::connect(Settings {
+    let endpoint = connect(Settings {
         concurrency: 2,
         ..server.settings()
     });
@@ -433,7 +449,7 @@ fn fields_that_a_server_does_not_know_are_left_out_once_for_all() {
         }
         echo(asked, stream);
     });
-    let endpoint = Endpoint::connect(Settings {
+    let endpoint = connect(Settings {
         concurrency: 1,
         ..server.settings()
     })
@@ -451,7 +467,7 @@ fn fields_that_a_server_does_not_know_are_left_out_once_for_all() {
 #[test]
 fn requests_keep_to_the_rate() {
     let server = Server::new(|_, asked, stream| echo(asked, stream));
-    let endpoint = Endpoint::connect(Settings {
+    let endpoint = connect(Settings {
         requests_per_minute: Some(300.0),
         ..server.settings()
     });
@@ -466,7 +482,7 @@ fn requests_keep_to_the_rate() {
 #[test]
 fn the_key_goes_along_with_every_request() {
     let server = Server::new(|_, asked, stream| echo(asked, stream));
-    let endpoint = Endpoint::connect(Settings {
+    let endpoint = connect(Settings {
         api_key: Some("sesame".into()),
         ..server.settings()
     });
@@ -490,7 +506,7 @@ fn an_address_where_nobody_is_is_told_at_once() {
         .unwrap()
         .port();
     let connect = |url: &str| {
-        Endpoint::connect(Settings {
+        self::connect(Settings {
             url: url.into(),
             ..Settings::default()
         })
@@ -527,10 +543,278 @@ fn addresses_are_taken_in_every_spelling() {
         "/v1/chat/completions",
         "/v1/completions",
     ] {
-        let endpoint = Endpoint::connect(Settings {
+        let endpoint = connect(Settings {
             url: format!("{root}{suffix}"),
             ..server.settings()
         });
         assert_eq!(endpoint.unwrap().address(), server.url, "{suffix}");
     }
+}
+
+/// Answers the list of models with what `list` writes, and completions by echo.
+fn listing(list: impl Fn(usize, &mut TcpStream) + Send + Sync + 'static) -> Server {
+    let asked = AtomicUsize::new(0);
+    Server::with_list(
+        move |stream| list(asked.fetch_add(1, Ordering::SeqCst), stream),
+        |_, asked, stream| echo(asked, stream),
+    )
+}
+
+#[test]
+fn a_server_that_is_not_ready_is_waited_for() {
+    let server = listing(|number, stream| match number {
+        0 => reply(
+            stream,
+            "503 X",
+            "",
+            r#"{"error": {"message": "Loading model"}}"#,
+        ),
+        1 => reply(stream, "429 X", "retry-after: 1\r\n", "slow down"),
+        _ => reply(stream, "200 OK", "", MODELS),
+    });
+    let mut notices = Vec::new();
+    let endpoint = Endpoint::connect(server.settings(), |notice| {
+        notices.push(notice.to_string());
+    });
+    draw(&endpoint.unwrap(), 1).1.unwrap();
+    assert_eq!(notices.len(), 2);
+    assert!(notices[0].contains("503: Loading model"), "{notices:?}");
+    assert!(notices[1].contains("429: slow down"), "{notices:?}");
+}
+
+#[test]
+fn a_server_without_a_list_says_why_and_needs_none_where_the_model_is_named() {
+    let cases = [
+        (
+            "503 X",
+            "",
+            r#"{"error": "Loading model"}"#,
+            "503: Loading model (asked 2 times)",
+        ),
+        ("404 X", "", r#"{"detail": "Not Found"}"#, "404: Not Found"),
+        (
+            "308 X",
+            "location: /v2/models\r\n",
+            "",
+            "/v2: give --endpoint",
+        ),
+        (
+            "308 X",
+            "location: https://u:pass@h/v1/models?key=pass\r\n",
+            "",
+            "to https://***@h/v1",
+        ),
+        (
+            "200 OK",
+            "",
+            "<html><title>Log in</title>",
+            "an HTML page: Log in",
+        ),
+        ("200 OK", "", "", "is empty"),
+        (
+            "200 OK",
+            "",
+            r#"{"object": "list", "data": []}"#,
+            "lists no models",
+        ),
+        (
+            "200 OK",
+            "",
+            r#"{"data": [{"id": "a"}, {"id": "b"}]}"#,
+            "several models: a, b",
+        ),
+        ("200 OK", "", r#"{"message": "hm"}"#, "hm"),
+    ];
+    for (status, headers, body, says) in cases {
+        let server = listing(move |_, stream| reply(stream, status, headers, body));
+        let error = connect(Settings {
+            retries: 1,
+            ..server.settings()
+        });
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(says), "{says}: {error}");
+        assert!(!error.contains("pass"), "{error}");
+        let named = connect(Settings {
+            model: Some("mine".into()),
+            ..server.settings()
+        });
+        let (outcome, result) = draw(&named.unwrap(), 2);
+        result.unwrap();
+        assert_all(&outcome);
+        assert_eq!(server.posts()[0].body["model"], "mine");
+    }
+}
+
+#[test]
+fn one_bad_answer_ends_that_answer_alone() {
+    let server = Server::new(|_, asked, stream| match asked.body["prompt"].as_str() {
+        Some("prompt 3") => reply(stream, "400 Bad Request", "", "too long"),
+        Some("prompt 5") => reply(stream, "200 OK", "", r#"{"choices": 7}"#),
+        Some("prompt 6") => reply(stream, "500 Oops", "", "crashed"),
+        Some("prompt 7") => reply(
+            stream,
+            "200 OK",
+            "",
+            r#"{"choices": [{"text": "", "finish_reason": "content_filter"}]}"#,
+        ),
+        _ => echo(asked, stream),
+    });
+    let endpoint = connect(Settings {
+        retries: 1,
+        concurrency: 2,
+        ..server.settings()
+    });
+    let (mut outcome, result) = draw(&endpoint.unwrap(), 12);
+    result.unwrap();
+    outcome.failed.sort_by_key(|(index, _)| *index);
+    let failed: Vec<(usize, String)> = outcome
+        .failed
+        .iter()
+        .map(|(index, error)| (*index, error.to_string()))
+        .collect();
+    let expected = [
+        (3, "400: too long"),
+        (5, "cannot be used"),
+        (5, "can be used: invalid type"),
+        (6, "500: crashed (asked 2 times)"),
+        (7, "content_filter"),
+    ];
+    for (index, says) in expected {
+        let found = failed.iter().find(|(failed, _)| *failed == index);
+        let says = says.replace("cannot be used", "not an answer");
+        assert!(
+            found.is_some_and(|(_, said)| said.contains(&says)),
+            "{says}: {failed:?}"
+        );
+    }
+    assert_eq!(failed.len(), 4);
+    assert_eq!(outcome.texts.iter().flatten().count(), 8);
+    // What may pass was asked for again, what cannot was not.
+    let count = |prompt: &str| {
+        let posts = server.posts();
+        posts
+            .iter()
+            .filter(|asked| asked.body["prompt"] == prompt)
+            .count()
+    };
+    let counts = ["prompt 3", "prompt 5", "prompt 6", "prompt 7"].map(count);
+    assert_eq!(counts, [1, 2, 2, 1]);
+}
+
+#[test]
+fn a_server_that_answers_nothing_that_can_be_used_is_not_asked_for_everything() {
+    let server = Server::new(|_, _, stream| reply(stream, "400 Bad Request", "", "out of credits"));
+    let endpoint = connect(Settings {
+        concurrency: 1,
+        ..server.settings()
+    });
+    let (outcome, result) = draw(&endpoint.unwrap(), 1000);
+    assert!(result.unwrap_err().to_string().contains("out of credits"));
+    assert_eq!((server.posts().len(), outcome.failed.len()), (100, 99));
+}
+
+#[test]
+fn an_answer_beyond_all_proportion_is_none() {
+    let server = Server::new(|_, asked, stream| {
+        // Longer than what 256 tokens can be, and shorter.
+        let length = match asked.body["prompt"].as_str() {
+            Some("prompt 1") => 8 << 20,
+            _ => 100 << 10,
+        };
+        reply(stream, "200 OK", "", &complete(&"x".repeat(length)));
+    });
+    let endpoint = connect(Settings {
+        retries: 0,
+        ..server.settings()
+    });
+    let (outcome, result) = draw(&endpoint.unwrap(), 2);
+    result.unwrap();
+    assert_eq!(outcome.texts[0].as_deref().map(str::len), Some(100 << 10));
+    let (index, error) = &outcome.failed[0];
+    assert!(
+        *index == 1 && error.to_string().contains("longer than"),
+        "{error}"
+    );
+
+    let heads = Server::new(|_, _, stream| {
+        reply(
+            stream,
+            "200 OK",
+            &format!("x: {}\r\n", "y".repeat(100_000)),
+            "{}",
+        );
+    });
+    let endpoint = connect(Settings {
+        retries: 0,
+        ..heads.settings()
+    });
+    let error = draw(&endpoint.unwrap(), 1).1.unwrap_err().to_string();
+    assert!(error.contains("its head is longer"), "{error}");
+    // The words of a refusal are at its beginning.
+    let pages = Server::new(|_, _, stream| {
+        reply(
+            stream,
+            "400 X",
+            "",
+            &format!("no room {}", "z".repeat(60 << 20)),
+        );
+    });
+    let error = draw(&pages.endpoint(), 1).1.unwrap_err().to_string();
+    assert!(
+        error.contains("400: no room z") && error.len() < 2000,
+        "{error}"
+    );
+}
+
+#[test]
+fn compressed_answers_are_read() {
+    // `{"choices": [{"text": "prompt 0", "finish_reason": "stop"}]}`, by gzip.
+    let server = Server::new(|_, _, stream| {
+        let packed: &[u8] = &[
+            0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0xab, 0x56, 0x4a, 0xce,
+            0xc8, 0xcf, 0x4c, 0x4e, 0x2d, 0x56, 0xb2, 0x52, 0x88, 0xae, 0x56, 0x2a, 0x49, 0xad,
+            0x28, 0x01, 0xb2, 0x94, 0x0a, 0x8a, 0xf2, 0x73, 0x0b, 0x4a, 0x14, 0x0c, 0x94, 0x74,
+            0x14, 0x94, 0xd2, 0x32, 0xf3, 0x32, 0x8b, 0x33, 0xe2, 0x8b, 0x52, 0x13, 0x8b, 0xf3,
+            0xf3, 0x40, 0x92, 0xc5, 0x25, 0xf9, 0x05, 0x4a, 0xb5, 0xb1, 0xb5, 0x00, 0xb1, 0xc5,
+            0x11, 0x68, 0x3c, 0x00, 0x00, 0x00,
+        ];
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            packed.len()
+        );
+        let _ = stream.write_all(head.as_bytes());
+        let _ = stream.write_all(packed);
+    });
+    let (outcome, result) = draw(&server.endpoint(), 1);
+    result.unwrap();
+    assert_all(&outcome);
+}
+
+#[test]
+fn keys_and_passwords_are_not_repeated() {
+    // A server that says everything that it hears.
+    let server = Server::new(|_, asked, stream| {
+        let said = json!({"error": {"message": format!("who is {}?", asked.headers)}});
+        reply(stream, "400 Bad Request", "", &said.to_string());
+    });
+    let root = server.url.trim_start_matches("http://");
+    for (url, key) in [
+        (format!("http://{root}"), Some("Sk-S3cret")),
+        (format!("http://me:S3cret@{root}"), None),
+        (format!("http://S3cretKey@{root}"), None),
+    ] {
+        let endpoint = connect(Settings {
+            url,
+            // Headers of the test's server are in small letters.
+            api_key: key.map(str::to_lowercase),
+            ..server.settings()
+        });
+        let endpoint = endpoint.unwrap();
+        assert_eq!(endpoint.address(), server.url);
+        let error = draw(&endpoint, 1).1.unwrap_err().to_string();
+        assert!(error.contains("authorization: "), "{error}");
+        assert!(!error.to_lowercase().contains("s3cret"), "{error}");
+    }
+    let heard = server.posts()[1].headers.clone();
+    assert!(heard.contains("authorization: basic "), "{heard}");
 }

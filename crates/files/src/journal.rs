@@ -48,7 +48,7 @@ pub enum JournalError {
         /// The journal.
         path: PathBuf,
     },
-    /// A line is not what the work writes.
+    /// The first line does not say which work it is.
     #[error(
         "{}:{line}: not an entry of this work ({reason}); remove the file (or use --restart) to begin anew",
         path.display()
@@ -63,6 +63,19 @@ pub enum JournalError {
     },
 }
 
+/// An entry that cannot be read, as after a fault of the disk. What it kept has to
+/// be done again; all others are of use.
+#[derive(Debug, thiserror::Error)]
+#[error("{}:{line}: not an entry of this work ({reason})", path.display())]
+pub struct LostEntry {
+    /// The journal.
+    pub path: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
 /// The journal of one output file, locked while it is open.
 #[derive(Debug)]
 pub struct Journal {
@@ -74,8 +87,8 @@ impl Journal {
     /// Opens the journal of `output` and returns the entries of an earlier,
     /// interrupted attempt. `work` is everything that decides the result: an
     /// object whose values must be equal for the entries to be of use. A last
-    /// line that was cut off is dropped. With `restart`, earlier entries are
-    /// thrown away.
+    /// line that was cut off is dropped, and one that cannot be read is lost by
+    /// itself. With `restart`, earlier entries are thrown away.
     ///
     /// # Errors
     /// If the file cannot be used, is in use, or belongs to other work.
@@ -83,7 +96,7 @@ impl Journal {
         output: &Path,
         work: &Value,
         restart: bool,
-    ) -> Result<(Self, Vec<T>), JournalError> {
+    ) -> Result<(Self, Vec<Result<T, LostEntry>>), JournalError> {
         let path = Self::path_for(output);
         let at = path.clone();
         let io = |action| io_error(&at, action);
@@ -147,7 +160,7 @@ fn read<T: DeserializeOwned>(
     file: &mut File,
     path: &Path,
     work: &Value,
-) -> Result<(Vec<T>, u64), JournalError> {
+) -> Result<(Vec<Result<T, LostEntry>>, u64), JournalError> {
     let (mut entries, mut length) = (Vec::new(), 0);
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
@@ -172,7 +185,11 @@ fn read<T: DeserializeOwned>(
                 .ok_or_else(|| broken("it does not say which work it belongs to".into()))?;
             same_work(path, found, work)?;
         } else {
-            entries.push(serde_json::from_slice(&line).map_err(|error| broken(error.to_string()))?);
+            entries.push(serde_json::from_slice(&line).map_err(|error| LostEntry {
+                path: path.to_owned(),
+                line: number,
+                reason: error.to_string(),
+            }));
         }
         length += read as u64;
     }
@@ -214,7 +231,10 @@ mod tests {
     use super::*;
 
     fn open(output: &Path, seed: u64) -> Result<(Journal, Vec<u32>), JournalError> {
-        Journal::open(output, &json!({"seed": seed, "model": "m"}), false)
+        let work = json!({"seed": seed, "model": "m"});
+        let (journal, entries) = Journal::open(output, &work, false)?;
+        let entries: Result<_, LostEntry> = entries.into_iter().collect();
+        Ok((journal, entries.unwrap()))
     }
 
     #[test]
@@ -239,6 +259,31 @@ mod tests {
         assert_eq!(entries, [7, 8, 9]);
         journal.remove().unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_read_is_lost_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("out.jsonl");
+        let (mut journal, _) = open(&output, 1).unwrap();
+        for entry in [7, 8, 9] {
+            journal.append(&entry).unwrap();
+        }
+        drop(journal);
+        let path = Journal::path_for(&output);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("\n8\n", "\n\0\n")).unwrap();
+
+        let work = json!({"seed": 1, "model": "m"});
+        let (mut journal, entries) = Journal::open::<u32>(&output, &work, false).unwrap();
+        let [Ok(7), Err(lost), Ok(9)] = &entries[..] else {
+            panic!("{entries:?}");
+        };
+        assert!(lost.to_string().contains("out.jsonl.journal:3: "), "{lost}");
+        journal.append(&10).unwrap();
+        drop(journal);
+        let (_, entries) = Journal::open::<u32>(&output, &work, false).unwrap();
+        assert_eq!(entries.len(), 4);
     }
 
     #[test]

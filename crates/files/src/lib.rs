@@ -4,4 +4,4 @@ mod atomic;
 mod journal;
 
 pub use atomic::{AtomicFile, UNFINISHED, sync_folder, write_atomically};
-pub use journal::{Journal, JournalError};
+pub use journal::{Journal, JournalError, LostEntry};

@@ -25,6 +25,8 @@ pub(crate) struct Attempt {
     pub(crate) text: String,
     /// Tokens drawn; 0 where a server does not tell them.
     pub(crate) tokens: usize,
+    /// Pieces that it has.
+    pub(crate) pieces: usize,
     /// Most tokens of the answer.
     max_tokens: usize,
     state: State,
@@ -41,6 +43,8 @@ enum State {
     },
     Answering,
     Done(Finish),
+    /// It cannot be had.
+    Failed,
 }
 
 /// What a model drew at one time.
@@ -82,6 +86,7 @@ impl Attempt {
         Self {
             text: String::new(),
             tokens: 0,
+            pieces: 0,
             max_tokens,
             state,
         }
@@ -98,7 +103,7 @@ impl Attempt {
                 max_tokens: self.max_tokens,
                 stop: None,
             }),
-            State::Done(_) => None,
+            State::Done(_) | State::Failed => None,
         }
     }
 
@@ -107,6 +112,7 @@ impl Attempt {
     pub(crate) fn push(&mut self, piece: Piece) {
         self.text += &piece.text;
         self.tokens += piece.tokens;
+        self.pieces += 1;
         match &mut self.state {
             State::Thinking {
                 forcing,
@@ -128,13 +134,24 @@ impl Attempt {
                 }
             }
             State::Answering => self.state = State::Done(piece.finish),
-            State::Done(_) => {}
+            State::Done(_) | State::Failed => {}
         }
     }
 
     /// Ends it as it is: there is no room for more.
     pub(crate) fn cut(&mut self) {
         self.state = State::Done(Finish::Length);
+    }
+
+    /// Gives it up: what it has of a text is no answer.
+    pub(crate) fn fail(&mut self) {
+        self.state = State::Failed;
+        self.text.clear();
+        self.tokens = 0;
+    }
+
+    pub(crate) fn is_failed(&self) -> bool {
+        self.state == State::Failed
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -147,6 +164,11 @@ impl Attempt {
             State::Done(finish) => finish,
             _ => Finish::Length,
         }
+    }
+
+    /// Whether there was no room for more of it.
+    pub(crate) fn is_cut(&self) -> bool {
+        !self.is_failed() && self.finish() == Finish::Length
     }
 }
 

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::attempt::{Attempt, Draw, Forcing, Piece};
+use crate::escapes::{escape, escaped};
 use crate::generator::{Generator, Prompt, Request};
+use crate::missing::Missing;
 use crate::mistake::Mistake;
 use crate::suggestion::near;
 
@@ -55,8 +57,9 @@ pub(crate) struct SamplingOverrides {
     /// Most tokens of an answer, beside the thinking that --thinking-tokens caps.
     #[arg(long, value_name = "N")]
     max_tokens: Option<usize>,
-    /// A text that ends an answer and is not part of it; may be repeated.
-    #[arg(long, value_name = "TEXT")]
+    /// A text that ends an answer and is not part of it; may be repeated. `\n` is a
+    /// line break, `\t` a tab, `\\` a backslash.
+    #[arg(long, value_name = "TEXT", value_parser = escaped())]
     stop: Option<Vec<String>>,
 }
 
@@ -79,7 +82,7 @@ impl SamplingOverrides {
         options
             .into_iter()
             .flatten()
-            .chain(stop.map(|text| format!("--stop={text}")))
+            .chain(stop.map(|text| format!("--stop={}", escape(text))))
             .collect()
     }
 }
@@ -296,14 +299,16 @@ impl Exam {
         Prompt::Text(texts.join("\n\n"))
     }
 
-    /// Draws until all attempts are complete. `on_piece` gets each attempt's
-    /// index, what was drawn, and whether it is complete now.
+    /// Draws until all attempts are complete or have failed. `on_piece` gets each
+    /// attempt's index, the number of the piece, what was drawn, and whether the
+    /// attempt is complete now; `missing` those that failed.
     pub(crate) fn draw(
         &self,
         generator: &mut dyn Generator,
         chat: bool,
         attempts: &mut [Attempt],
-        on_piece: &mut dyn FnMut(usize, Piece, bool) -> anyhow::Result<()>,
+        on_piece: &mut dyn FnMut(usize, usize, Piece, bool) -> anyhow::Result<()>,
+        missing: &mut Missing,
     ) -> anyhow::Result<()> {
         loop {
             // Those that are drawn alike are drawn together.
@@ -333,11 +338,20 @@ impl Exam {
                     .iter()
                     .map(|&index| self.request(index, &attempts[index], chat))
                     .collect();
-                generator.complete(&requests, &sampling, &mut |at, completion| {
+                generator.complete(&requests, &sampling, &mut |at, drawn| {
                     let index = indices[at];
-                    let piece = Piece::from(completion);
-                    attempts[index].push(piece.clone());
-                    on_piece(index, piece, attempts[index].is_done())
+                    let piece = match drawn {
+                        Ok(completion) => Piece::from(completion),
+                        Err(error) => {
+                            attempts[index].fail();
+                            missing.add(error);
+                            return Ok(());
+                        }
+                    };
+                    let attempt = &mut attempts[index];
+                    let number = attempt.pieces;
+                    attempt.push(piece.clone());
+                    on_piece(index, number, piece, attempt.is_done())
                 })?;
             }
         }
@@ -347,23 +361,30 @@ impl Exam {
     fn request(&self, index: usize, attempt: &Attempt, chat: bool) -> Request {
         let k = self.benchmark.k;
         Request {
+            name: format!("{}, draw {}", self.called(index / k), index % k),
             prompt: self.prompt(index / k, chat),
             prefix: attempt.text.clone(),
             draw: (index % k) as u64,
         }
     }
 
+    /// What messages call a problem.
+    fn called(&self, index: usize) -> String {
+        format!("{}, problem {}", self.name(), self.problems[index].id)
+    }
+
     /// Requires that the model has room for every problem.
     pub(crate) fn require_room(&self, generator: &dyn Generator, chat: bool) -> anyhow::Result<()> {
-        for (index, problem) in self.problems.iter().enumerate() {
+        for index in 0..self.problems.len() {
             let request = Request {
+                name: self.called(index),
                 prompt: self.prompt(index, chat),
                 prefix: String::new(),
                 draw: 0,
             };
             generator
                 .require_room(&request)
-                .with_context(|| format!("{}, problem {}", self.name(), problem.id))?;
+                .with_context(|| self.called(index))?;
         }
         Ok(())
     }

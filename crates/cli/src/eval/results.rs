@@ -6,7 +6,6 @@ use iwsft_data::RowWriter;
 use iwsft_eval::benchmark::{Benchmark, Graded, Metric};
 use iwsft_eval::statistics::{Estimate, Method};
 use iwsft_files::write_atomically;
-use iwsft_lm::Finish;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -57,9 +56,16 @@ pub(crate) struct BenchmarkResults {
     pub(crate) without_answer: usize,
     /// Answers that ended for lack of room.
     pub(crate) cut_off: usize,
+    /// Answers that could not be had; they count as wrong.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) failed: usize,
     /// Mean tokens of an answer; 0 where a server does not tell.
     pub(crate) tokens: f64,
     pub(crate) by_problem: Vec<ProblemResult>,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A metric over all problems.
@@ -138,7 +144,8 @@ impl BenchmarkResults {
             fingerprint: exam.fingerprint(),
             metrics: metrics.iter().enumerate().map(metric).collect(),
             without_answer: count(answers, |a| a.graded.extracted.is_none()),
-            cut_off: count(answers, |a| a.attempt.finish() == Finish::Length),
+            cut_off: count(answers, |a| a.attempt.is_cut()),
+            failed: count(answers, |a| a.attempt.is_failed()),
             tokens: tokens as f64 / answers.len() as f64,
             by_problem,
         }
@@ -182,6 +189,9 @@ pub(crate) fn write(
     for (exam, attempts) in exams.iter().zip(attempts) {
         let answers = grade(exam, attempts);
         for (index, answer) in answers.iter().enumerate() {
+            if answer.attempt.is_failed() {
+                continue;
+            }
             if let Value::Object(row) = row(exam, model.chat, index, answer) {
                 writer.write(&row)?;
             }
@@ -297,6 +307,7 @@ impl Results {
                 "method": metric.method,
                 "without_answer": benchmark.without_answer,
                 "cut_off": benchmark.cut_off,
+                "failed": benchmark.failed,
                 "tokens": benchmark.tokens,
             })
         };

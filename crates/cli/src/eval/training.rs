@@ -15,6 +15,7 @@ use super::results::BenchmarkResults;
 use crate::embedded::Embedded;
 use crate::generator::Generator;
 use crate::language::ModelFolder;
+use crate::missing::Missing;
 use crate::mistake::Mistake;
 
 /// `[eval]` of a recipe.
@@ -174,15 +175,18 @@ impl<'a> TrainingExam<'a> {
         let exam = &self.exam;
         exam.require_room(generator, self.chat)?;
         let mut attempts = exam.attempts();
+        let mut missing = Missing::default();
         exam.draw(
             generator,
             self.chat,
             &mut attempts,
-            &mut |_, _, _| match self.stop.load(Ordering::Relaxed) {
+            &mut |_, _, _, _| match self.stop.load(Ordering::Relaxed) {
                 true => Err(Stopped.into()),
                 false => Ok(()),
             },
+            &mut missing,
         )?;
+        missing.end("answers", attempts.len(), false)?;
         let results = BenchmarkResults::of(exam, &attempts);
         let metrics = results.metrics.iter().map(|metric| {
             json!({

@@ -8,6 +8,7 @@ use iwsft_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::curate;
+use crate::escapes::escape;
 use crate::eval::EvalSection;
 use crate::grade::GradeSection;
 use crate::mistake::Mistake;
@@ -212,7 +213,8 @@ impl SampleSection {
             format!("--cache-memory={}", self.cache_memory),
         ];
         arguments.extend(self.top_k.map(|k| format!("--top-k={k}")));
-        arguments.extend(self.stop.iter().map(|text| format!("--stop={text}")));
+        let stop = self.stop.iter().map(|text| escape(text));
+        arguments.extend(stop.map(|text| format!("--stop={text}")));
         let tokens = self.stop_tokens.iter();
         arguments.extend(tokens.map(|token| format!("--stop-token={token}")));
         arguments

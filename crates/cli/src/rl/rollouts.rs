@@ -213,6 +213,7 @@ impl Problem {
     fn new(row: PromptRow, folder: &ModelFolder, grade: &GradeSection) -> anyhow::Result<Self> {
         grade.check_row(&row.at, &row.kept)?;
         let request = Request {
+            name: row.at.to_string(),
             prompt: row.prompt.clone(),
             prefix: String::new(),
             draw: 0,

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::prompts::PromptRow;
 use crate::generator::{Generator, Prompt, Request};
 use crate::interrupt;
+use crate::missing::{self, Missing};
 use crate::mistake::Mistake;
 use crate::progress::{Progress, duration, say};
 use crate::table::Table;
@@ -25,6 +26,8 @@ pub(crate) struct Job<'a> {
     pub(crate) out: &'a Path,
     /// Throw away what an interrupted attempt has done.
     pub(crate) restart: bool,
+    /// Write the others where some cannot be had.
+    pub(crate) skip_failed: bool,
 }
 
 /// A finished completion in the journal.
@@ -42,6 +45,8 @@ pub(crate) struct Summary {
     out: PathBuf,
     prompts: usize,
     completions: usize,
+    /// Completions that failed and were left out.
+    missing: usize,
     /// All tokens, where every completion's are known.
     tokens: Option<usize>,
     /// Where every completion's tokens are known.
@@ -75,15 +80,15 @@ pub(crate) fn sample(
     let (mut journal, entries) = Journal::open::<Entry>(out, &work(weights, job), job.restart)?;
     let total = job.rows.len() * job.completions;
     let mut completions: Vec<Option<Completion>> = vec![None; total];
-    for entry in entries {
+    for entry in missing::readable(entries, "its completion is drawn again") {
         if let Some(place) = completions.get_mut(entry.index) {
             *place = Some(entry.completion);
         }
     }
-    let missing: Vec<usize> = (0..total)
+    let undone: Vec<usize> = (0..total)
         .filter(|&index| completions[index].is_none())
         .collect();
-    let mut done = total - missing.len();
+    let mut done = total - undone.len();
     if done > 0 {
         say(&format!("{done} of {total} completions are there already"));
     }
@@ -91,21 +96,37 @@ pub(crate) fn sample(
         "stopped; what is done is kept in {}: the same command goes on from there",
         Journal::path_for(out).display()
     ))?;
-    let requests: Vec<Request> = missing
+    let requests: Vec<Request> = undone
         .iter()
-        .map(|index| Request {
-            prompt: job.rows[index / job.completions].prompt.clone(),
-            prefix: String::new(),
-            draw: (index % job.completions) as u64,
+        .map(|index| {
+            let (row, draw) = (&job.rows[index / job.completions], index % job.completions);
+            Request {
+                name: format!("{} ({})", row.at, id(row, draw)),
+                prompt: row.prompt.clone(),
+                prefix: String::new(),
+                draw: draw as u64,
+            }
         })
         .collect();
     let mut progress = Progress::starting_at("sampling", total as u64, done as u64);
     let (start, mut tokens) = (Instant::now(), 0);
     let per_second = |tokens: usize| tokens as f64 / start.elapsed().as_secs_f64().max(1e-9);
-    generator.complete(&requests, job.sampling, &mut |request, completion| {
-        let index = missing[request];
+    let mut missing = Missing::default();
+    generator.complete(&requests, job.sampling, &mut |request, drawn| {
+        let index = undone[request];
+        let mut completion = match drawn {
+            Ok(completion) => completion,
+            Err(error) => {
+                missing.add(error);
+                return Ok(());
+            }
+        };
         tokens += count(&completion);
         done += 1;
+        // JSON has no other numbers.
+        if !completion.log_probs.iter().all(|value| value.is_finite()) {
+            completion.log_probs.clear();
+        }
         let entry = Entry { index, completion };
         journal.append(&entry)?;
         completions[index] = Some(entry.completion);
@@ -117,15 +138,17 @@ pub(crate) fn sample(
     })?;
     progress.finish();
     let seconds = start.elapsed().as_secs_f64();
-    let completions: Vec<Completion> = completions.into_iter().flatten().collect();
-    anyhow::ensure!(completions.len() == total, "a completion was lost");
-    let column = log_probs_column(generator, job.sampling, &completions);
+    let missing = missing.end("completions", total, job.skip_failed)?;
+    let drawn: Vec<&Completion> = completions.iter().flatten().collect();
+    anyhow::ensure!(drawn.len() + missing == total, "a completion was lost");
+    let column = log_probs_column(generator, job.sampling, &drawn);
     write(job, column, &completions)?;
     journal.remove()?;
 
-    let drawn: usize = completions.iter().map(count).sum();
-    let all_known = completions.iter().all(|each| count(each) > 0);
-    let stopped = completions
+    let total = drawn.len();
+    let all: usize = drawn.iter().map(|each| count(each)).sum();
+    let all_known = drawn.iter().all(|each| count(each) > 0);
+    let stopped = drawn
         .iter()
         .filter(|each| each.finish == Finish::Stop)
         .count();
@@ -134,8 +157,9 @@ pub(crate) fn sample(
         out: out.to_owned(),
         prompts: job.rows.len(),
         completions: total,
-        tokens: all_known.then_some(drawn),
-        mean_tokens: all_known.then_some(drawn as f64 / total as f64),
+        missing,
+        tokens: all_known.then_some(all),
+        mean_tokens: all_known.then_some(all as f64 / total as f64),
         stopped: stopped as f64 / total as f64,
         cut: (total - stopped) as f64 / total as f64,
         seconds,
@@ -153,10 +177,10 @@ fn count(completion: &Completion) -> usize {
 fn log_probs_column(
     generator: &dyn Generator,
     sampling: &Sampling,
-    completions: &[Completion],
+    completions: &[&Completion],
 ) -> &'static str {
     let is_whole =
-        |each: &&Completion| !each.tokens.is_empty() && each.tokens.len() == each.log_probs.len();
+        |each: &&&Completion| !each.tokens.is_empty() && each.tokens.len() == each.log_probs.len();
     let (whole, all) = (
         completions.iter().filter(is_whole).count(),
         completions.len(),
@@ -199,9 +223,12 @@ fn work(weights: &str, job: &Job<'_>) -> Value {
     work
 }
 
-fn write(job: &Job<'_>, column: &str, completions: &[Completion]) -> anyhow::Result<()> {
+fn write(job: &Job<'_>, column: &str, completions: &[Option<Completion>]) -> anyhow::Result<()> {
     let mut writer = RowWriter::create(job.out)?;
     for (index, completion) in completions.iter().enumerate() {
+        let Some(completion) = completion else {
+            continue;
+        };
         let (row, draw) = (&job.rows[index / job.completions], index % job.completions);
         writer.write(&output(row, draw, column, completion))?;
     }
@@ -220,7 +247,7 @@ fn output(
         Prompt::Messages(_) => json!([{"role": "assistant", "content": completion.text}]),
     };
     let mut object = Map::new();
-    object.insert("id".into(), json!(format!("{}-{draw}", row.id)));
+    object.insert("id".into(), json!(id(row, draw)));
     object.insert("prompt".into(), prompt_value(&row.prompt));
     object.insert("completion".into(), text);
     object.extend(row.kept.clone());
@@ -233,6 +260,11 @@ fn output(
         object.insert(log_probs.into(), json!(completion.log_probs));
     }
     object
+}
+
+/// What a completion is called in the output.
+fn id(row: &PromptRow, draw: usize) -> String {
+    format!("{}-{draw}", row.id)
 }
 
 fn prompt_value(prompt: &Prompt) -> Value {
@@ -249,6 +281,9 @@ impl Summary {
         table.row(["model".into(), self.model.clone()]);
         table.row(["prompts".into(), self.prompts.to_string()]);
         table.row(["completions".into(), self.completions.to_string()]);
+        if self.missing > 0 {
+            table.row(["failed, left out".into(), self.missing.to_string()]);
+        }
         if let Some(mean) = self.mean_tokens {
             table.row(["tokens, mean".into(), format!("{mean:.1}")]);
         }

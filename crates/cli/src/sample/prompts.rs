@@ -6,6 +6,7 @@ use iwsft_data::{Location, Template, read_objects};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::escapes::{escape, escaped};
 use crate::generator::Prompt;
 use crate::mistake::Mistake;
 
@@ -18,9 +19,11 @@ pub(crate) struct PromptArgs {
     #[arg(long, value_name = "NAME", requires = "prompts")]
     pub(crate) prompt_column: Option<String>,
     /// The prompt's text, with columns of the row in braces: 'Q: {question}\nA:'.
+    /// `\n` is a line break, `\t` a tab, `\\` a backslash.
     #[arg(
         long,
         value_name = "TEXT",
+        value_parser = escaped(),
         requires = "prompts",
         conflicts_with = "prompt_column"
     )]
@@ -71,9 +74,11 @@ impl PromptsSection {
     /// limit.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();
+        // A recipe's text has its line breaks already.
+        let template = self.template.as_deref().map(escape);
         let options = [
             ("--prompt-column", &self.prompt_column),
-            ("--template", &self.template),
+            ("--template", &template),
             ("--system", &self.system),
         ];
         for (option, value) in options {
