@@ -105,6 +105,8 @@ impl ModelFolder {
         if let Some(refusal) = not_a_model::without_weights(&self.path) {
             return Err(refusal.into());
         }
+        // Before anything as large as config.json says is made.
+        weights::check(&self.path, &self.config.layout())?;
         let model = LanguageModel::new(self.config.clone(), plan);
         let parameters = weights::load(&self.path, model.layout())?;
         Ok((model, Tensor::from_vec(parameters)))

@@ -48,8 +48,9 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     /// Threads to compute on; all cores where nothing is said.
-    #[arg(long, global = true, value_name = "N")]
-    threads: Option<usize>,
+    #[arg(long, global = true, value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -92,17 +93,18 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<()> {
     iwsft_engine::CpuPath::from_environment()
         .map_err(|error| mistake::Mistake::new(error.to_string()))?;
-    if let Some(threads) = cli.threads {
+    let threads = cli.threads.map(usize::from);
+    if let Some(threads) = threads {
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build_global()?;
     }
     match cli.command {
-        Command::Quickstart(args) => quickstart::run(args, cli.threads),
+        Command::Quickstart(args) => quickstart::run(args, threads),
         Command::JudgeArithmetic(args) => quickstart::judge::run(args),
         Command::Train(args) => train::run(args),
         Command::Rl(args) => rl::run(args),
-        Command::Iterate(args) => iterate::run(args, cli.threads),
+        Command::Iterate(args) => iterate::run(args, threads),
         Command::Curate(args) => curate::run(args),
         Command::Score(args) => score::run(args),
         Command::Inspect(args) => inspect::run(args),

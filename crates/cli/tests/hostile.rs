@@ -51,6 +51,10 @@ fn write_models(place: &Workplace) {
     };
     changed("other-family", "model_type", json!("gpt2"));
     changed("other-shape", "intermediate_size", json!(66));
+    // Sizes that would take all memory, were they believed.
+    changed("huge-vocabulary", "vocab_size", json!(2_147_483_648_u64));
+    changed("huge-heads", "head_dim", json!(2_147_483_648_u64));
+    changed("many-layers", "num_hidden_layers", json!(10_000));
     changed("other-vocabulary", "vocab_size", json!(64));
     write_weights(&place.path("other-vocabulary"), 1, |value| value);
 
@@ -236,5 +240,26 @@ fn what_the_outside_world_says_never_commands_a_terminal() {
         let told = format!("{}{}", ended.stdout, ended.stderr);
         let commands = |c: char| c.is_control() && c != '\n' && c != '\t';
         assert!(!told.contains(commands), "{arguments:?}: {told:?}");
+    }
+}
+
+#[test]
+fn sizes_that_the_weights_do_not_have_are_refused_before_they_take_memory() {
+    let (place, _) = hostile();
+    for (model, fragments) in [
+        (
+            "huge-vocabulary",
+            &["model.embed_tokens.weight", "config.json implies"][..],
+        ),
+        ("huge-heads", &["q_proj", "config.json implies"]),
+        ("many-layers", &["model.layers.", "is missing"]),
+    ] {
+        // 2 GB of address space are far less than any of these sizes.
+        let sample = place.command(&["sample", model, "--prompt", "x"]);
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", "ulimit -v 2000000; exec \"$0\" \"$@\""]);
+        shell.arg(sample.get_program()).args(sample.get_args());
+        shell.current_dir(place.root());
+        place.run(shell).fails(2, fragments);
     }
 }

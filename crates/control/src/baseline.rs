@@ -8,8 +8,11 @@
 pub mod awac;
 pub mod cql;
 pub mod iql;
+mod limits;
 pub mod rebrac;
 pub mod td3_bc;
+
+pub use limits::SettingError;
 
 use iwsft_engine::Precision;
 use serde::{Deserialize, Serialize};

@@ -4,6 +4,7 @@
 //! each a single [`crate::Tensor`] with the same layout, so that an optimizer
 //! step, a norm or an average is one pass over contiguous memory.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// One named parameter.
@@ -23,6 +24,8 @@ pub struct Parameter {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layout {
     parameters: Vec<Parameter>,
+    /// Where each name stands in `parameters`.
+    places: HashMap<String, usize>,
 }
 
 impl Layout {
@@ -31,8 +34,12 @@ impl Layout {
     pub fn push(&mut self, name: impl Into<String>, shape: &[usize]) -> Range<usize> {
         let start = self.len();
         let range = start..start + shape.iter().product::<usize>();
+        let name = name.into();
+        // Of two with one name the first is found.
+        let place = self.parameters.len();
+        self.places.entry(name.clone()).or_insert(place);
         self.parameters.push(Parameter {
-            name: name.into(),
+            name,
             shape: shape.to_vec(),
             range: range.clone(),
             decay: shape.len() > 1,
@@ -47,9 +54,7 @@ impl Layout {
 
     /// The parameter called `name`.
     pub fn get(&self, name: &str) -> Option<&Parameter> {
-        self.parameters
-            .iter()
-            .find(|parameter| parameter.name == name)
+        self.places.get(name).map(|&place| &self.parameters[place])
     }
 
     /// Number of elements of the flat buffer.

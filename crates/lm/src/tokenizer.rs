@@ -1,6 +1,7 @@
 //! Text to tokens and back, as the model's own files say.
 
 mod declared;
+mod guard;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -13,12 +14,15 @@ use crate::error::LmError;
 use crate::file::{json_if_present, parse_json, read_if_present};
 use crate::reading;
 use declared::Declarations;
+use guard::guarded;
 
 /// A model's tokenizer with its special tokens and chat templates.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     path: PathBuf,
     inner: tokenizers::Tokenizer,
+    /// How many times longer the normaliser can make a text.
+    growth: f64,
     /// `bos_token`, `eos_token`, ... to their text.
     special: BTreeMap<String, String>,
     end_tokens: Vec<u32>,
@@ -59,7 +63,7 @@ impl Tokenizer {
                 reason: "the file is missing; save the tokenizer with transformers' `save_pretrained` to get it".into(),
             });
         };
-        let mut inner = parse(&text, &path)?;
+        let (mut inner, growth) = parse(&text, &path)?;
         let config_path = folder.join("tokenizer_config.json");
         let config: Map<String, Value> = json_if_present(&config_path)?.unwrap_or_default();
         let map: Map<String, Value> =
@@ -79,6 +83,7 @@ impl Tokenizer {
         let mut tokenizer = Self {
             path,
             inner,
+            growth,
             special: special_tokens(&map, &config),
             end_tokens: Vec::new(),
             silent,
@@ -101,10 +106,8 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer refuses the text.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, LmError> {
-        let encoding = self
-            .inner
-            .encode_fast(text, add_special)
-            .map_err(|error| failure("encode", &error))?;
+        guard::require_room(text, self.growth)?;
+        let encoding = guarded("encode", || self.inner.encode_fast(text, add_special))?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -113,9 +116,7 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer refuses a token.
     pub fn decode(&self, tokens: &[u32], keep_special: bool) -> Result<String, LmError> {
-        self.inner
-            .decode(tokens, !keep_special)
-            .map_err(|error| failure("decode", &error))
+        guarded("decode", || self.inner.decode(tokens, !keep_special))
     }
 
     /// What `tokens` read as behind the tokens of a prompt, without special tokens,
@@ -129,10 +130,8 @@ impl Tokenizer {
 
     /// As [`Self::encode`] without special tokens, with each token's place.
     pub(crate) fn locate(&self, text: &str) -> Result<Located, LmError> {
-        let encoding = self
-            .inner
-            .encode(text, false)
-            .map_err(|error| failure("encode", &error))?;
+        guard::require_room(text, self.growth)?;
+        let encoding = guarded("encode", || self.inner.encode(text, false))?;
         Ok(Located {
             tokens: encoding.get_ids().to_vec(),
             bytes: encoding
@@ -249,7 +248,7 @@ impl Tokenizer {
     pub fn check_vocab_size(&self, vocab_size: usize) -> Result<(), LmError> {
         let found = self.vocabulary_len();
         if found <= vocab_size {
-            return Ok(());
+            return self.check_added(vocab_size);
         }
         Err(LmError::Tokenizer {
             path: self.path.clone(),
@@ -261,6 +260,31 @@ impl Tokenizer {
                 self.spelling(found as u32 - 1).unwrap_or_default(),
             ),
         })
+    }
+
+    /// The tokens that are put around a text or end one, which need not be in the
+    /// vocabulary: a post-processor names them by number.
+    fn check_added(&self, vocab_size: usize) -> Result<(), LmError> {
+        let around = self.encode("", true)?;
+        let wrong = around
+            .iter()
+            .map(|token| (token, "its post-processor adds"))
+            .chain(
+                self.end_tokens
+                    .iter()
+                    .map(|token| (token, "`eos_token_id` names")),
+            )
+            .find(|(token, _)| **token as usize >= vocab_size);
+        match wrong {
+            None => Ok(()),
+            Some((token, who)) => Err(LmError::Tokenizer {
+                path: self.path.clone(),
+                reason: format!(
+                    "{who} token {token}, but the model's vocab_size is {vocab_size}; \
+                     use the tokenizer that belongs to the model"
+                ),
+            }),
+        }
     }
 
     /// The model's chat template: the one named `tool_use` for conversations with
@@ -362,28 +386,29 @@ impl Tokenizer {
     }
 }
 
-fn failure(action: &'static str, error: &tokenizers::Error) -> LmError {
-    LmError::Tokenization {
-        action,
-        reason: error.to_string(),
-    }
-}
-
 /// Parses `tokenizer.json` without what would falsify lengths and places:
-/// truncation and padding, and offsets that leave out spaces.
-fn parse(text: &str, path: &Path) -> Result<tokenizers::Tokenizer, LmError> {
+/// truncation and padding, and offsets that leave out spaces. Beside it, how many
+/// times longer its normaliser can make a text.
+fn parse(text: &str, path: &Path) -> Result<(tokenizers::Tokenizer, f64), LmError> {
     let mut json: Map<String, Value> = parse_json(text, path)?;
     json.insert("truncation".into(), Value::Null);
     json.insert("padding".into(), Value::Null);
     if let Some(processor) = json.get_mut("post_processor") {
         keep_offsets(processor);
     }
-    tokenizers::Tokenizer::from_bytes(Value::Object(json).to_string()).map_err(|error| {
-        LmError::Tokenizer {
-            path: path.to_path_buf(),
-            reason: format!("not a tokenizer that can be used: {error}"),
-        }
-    })
+    let refused = |reason: String| LmError::Tokenizer {
+        path: path.to_path_buf(),
+        reason: format!("not a tokenizer that can be used: {reason}"),
+    };
+    let growth = |name| guard::modest_growth(name, json.get(name)).map_err(refused);
+    growth("decoder")?;
+    let growth = growth("normalizer")? * growth("pre_tokenizer")?;
+    let json = Value::Object(json).to_string();
+    match guarded("read", || tokenizers::Tokenizer::from_bytes(json)) {
+        Ok(tokenizer) => Ok((tokenizer, growth)),
+        Err(LmError::Tokenization { reason, .. }) => Err(refused(reason)),
+        Err(error) => Err(error),
+    }
 }
 
 fn keep_offsets(value: &mut Value) {

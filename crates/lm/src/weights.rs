@@ -8,7 +8,7 @@ mod load;
 mod save;
 
 pub use copy::{add_end_token, copy_model_files};
-pub use load::load;
+pub use load::{check, load};
 pub use save::save;
 
 use safetensors::Dtype;

@@ -7,6 +7,7 @@ mod chat_fixtures;
 mod small_tokenizers;
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use chat_fixtures::{Fixtures, list, options, read, shared};
 use iwsft_lm::{
@@ -302,4 +303,67 @@ fn a_padding_token_without_a_row_in_the_model_is_none_and_an_end_token_must_exis
     let files = [("tokenizer_config.json", json!({ "eos_token": "</t>" }))];
     let error = declaring(&files).unwrap_err().to_string();
     assert!(error.contains("</t>"), "{error}");
+}
+
+/// A small tokenizer's file with `change` made to it, in a folder.
+fn changed(change: impl FnOnce(&mut Value)) -> tempfile::TempDir {
+    let folder = Kind::Bytes.folder(true);
+    let path = folder.path().join("tokenizer.json");
+    let mut json: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    change(&mut json);
+    fs::write(path, json.to_string()).unwrap();
+    folder
+}
+
+#[test]
+fn a_regular_expression_that_gives_up_is_an_error_of_that_text() {
+    let folder = changed(|json| {
+        json["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": [
+            {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": false},
+            {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
+        ]});
+    });
+    let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
+    let error = tokenizer.encode(&format!("{}!", "a".repeat(40)), false);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("gave up"), "{error}");
+    assert!(tokenizer.encode("ab", false).is_ok());
+}
+
+#[test]
+fn a_normaliser_that_multiplies_a_text_or_is_damaged_is_refused_at_opening() {
+    let many = json!({"type": "Replace", "pattern": {"String": "1"}, "content": "1".repeat(64)});
+    let normalizers = vec![many; 6];
+    let folder = changed(|json| {
+        json["normalizer"] = json!({"type": "Sequence", "normalizers": normalizers});
+    });
+    let error = Tokenizer::from_folder(folder.path())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("times longer"), "{error}");
+
+    for map in ["", "AAAA", "/////w==", "not base64"] {
+        let folder = changed(|json| {
+            json["normalizer"] = json!({"type": "Precompiled", "precompiled_charsmap": map});
+        });
+        // A map may be broken in a way that only a text shows.
+        let tokenizer = Tokenizer::from_folder(folder.path());
+        let _ = tokenizer.and_then(|tokenizer| tokenizer.encode("a text", false));
+    }
+}
+
+#[test]
+fn a_token_beyond_the_vocabulary_is_found_at_opening() {
+    let folder = changed(|json| {
+        json["post_processor"] = json!({
+            "type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+            "pair": [],
+            "special_tokens": {"<s>": {"id": "<s>", "ids": [99999], "tokens": ["<s>"]}},
+        });
+    });
+    let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
+    let size = tokenizer.vocabulary_len();
+    let error = tokenizer.check_vocab_size(size).unwrap_err().to_string();
+    assert!(error.contains("99999"), "{error}");
 }

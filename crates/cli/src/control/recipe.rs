@@ -220,7 +220,12 @@ impl ControlRecipe {
         let refuse = |message: &str| Err(Mistake::new(message).into());
         match (&self.objective, &self.baseline) {
             (Some(objective), None) => self.validate_objective(&objective.resolve()?)?,
-            (None, Some(_)) => self.validate_baseline()?,
+            (None, Some(baseline)) => {
+                baseline
+                    .validate()
+                    .map_err(|error| Mistake::new(error.to_string()))?;
+                self.validate_baseline()?;
+            }
             _ => {
                 return refuse(
                     "a recipe has either [objective] or [baseline]; see docs/guide/control.md",

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use half::slice::HalfFloatSliceExt;
@@ -30,27 +31,28 @@ const MAX_HEADER: u64 = 100_000_000;
 /// rotary frequencies are skipped, and so is an `lm_head.weight` that equals the
 /// embedding when the layout has no such parameter (tied embeddings).
 pub fn load(folder: &Path, layout: &Layout) -> Result<Vec<f32>, LmError> {
-    let mut loading = Loading {
-        layout,
-        values: vec![0.0; layout.len()],
-        loaded: HashSet::new(),
-        stray_head: None,
-    };
-    let whole = folder.join(WHOLE_FILE);
-    let listing = if whole.is_file() {
-        loading.read_file(&whole)?;
-        whole
-    } else {
-        let index = folder.join(INDEX_FILE);
-        let Some(content) = json_if_present::<ShardIndex>(&index)? else {
-            return Err(no_weights(folder));
+    let listing = Listing::read(folder, layout)?;
+    // Only now: a folder that lies about its sizes takes no memory.
+    let mut values = vec![0.0; layout.len()];
+    let mut open: Option<(&Path, File)> = None;
+    for (stored, range) in &listing.tensors {
+        let file = match &mut open {
+            Some((path, file)) if *path == stored.path => file,
+            other => &mut other.insert((&stored.path, open_file(&stored.path)?)).1,
         };
-        for shard in content.shards(&index)? {
-            loading.read_file(&folder.join(shard))?;
-        }
-        index
-    };
-    loading.finish(&listing)
+        stored.copy_to(file, &mut values[range.clone()])?;
+    }
+    listing.require_tied(layout, &values)?;
+    Ok(values)
+}
+
+/// Checks that the weights in `folder` are those of `layout`, by their headers
+/// alone: nothing is allocated that the folder's files do not hold.
+///
+/// # Errors
+/// As [`load`], but for what only the weights themselves show.
+pub fn check(folder: &Path, layout: &Layout) -> Result<(), LmError> {
+    Listing::read(folder, layout).map(drop)
 }
 
 /// The content of `model.safetensors.index.json`, as far as it matters.
@@ -77,10 +79,10 @@ impl ShardIndex {
     }
 }
 
-struct Loading<'a> {
-    layout: &'a Layout,
-    values: Vec<f32>,
-    loaded: HashSet<String>,
+/// What the headers of a folder's weights say, checked against a layout.
+struct Listing {
+    /// Tensors in the order of the files, each with its place in the layout.
+    tensors: Vec<(Stored, Range<usize>)>,
     /// A stored output matrix that the layout has no place for.
     stray_head: Option<Stored>,
 }
@@ -93,10 +95,54 @@ struct Stored {
     elements: usize,
 }
 
-impl Loading<'_> {
-    fn read_file(&mut self, path: &Path) -> Result<(), LmError> {
-        let mut file = File::open(path).map_err(io_error(path, "read"))?;
-        let (start, metadata) = header(&mut file, path)?;
+impl Listing {
+    fn read(folder: &Path, layout: &Layout) -> Result<Self, LmError> {
+        let mut listing = Self {
+            tensors: Vec::new(),
+            stray_head: None,
+        };
+        let mut names = HashSet::new();
+        let whole = folder.join(WHOLE_FILE);
+        let path = if whole.is_file() {
+            listing.add_file(&whole, layout, &mut names)?;
+            whole
+        } else {
+            let index = folder.join(INDEX_FILE);
+            let Some(content) = json_if_present::<ShardIndex>(&index)? else {
+                return Err(no_weights(folder));
+            };
+            for shard in content.shards(&index)? {
+                listing.add_file(&folder.join(shard), layout, &mut names)?;
+            }
+            index
+        };
+        // Of two tied matrices a checkpoint may hold either one.
+        if let Some(embedding) = layout.get(EMBEDDING)
+            && !names.contains(EMBEDDING)
+            && let Some(head) = listing.stray_head.take()
+        {
+            listing.tensors.push((head, embedding.range.clone()));
+            names.insert(EMBEDDING.into());
+        }
+        let mut parameters = layout.parameters().iter();
+        match parameters.find(|parameter| !names.contains(&parameter.name)) {
+            None => Ok(listing),
+            Some(missing) => Err(LmError::TensorMissing {
+                path,
+                name: missing.name.clone(),
+                expected: missing.shape.clone(),
+            }),
+        }
+    }
+
+    /// Adds the tensors of one file.
+    fn add_file(
+        &mut self,
+        path: &Path,
+        layout: &Layout,
+        names: &mut HashSet<String>,
+    ) -> Result<(), LmError> {
+        let (start, metadata) = header(&mut open_file(path)?, path)?;
         // In the order of the file, so that the disk is read once from front to back.
         for name in metadata.offset_keys() {
             let Some(info) = metadata.info(&name) else {
@@ -105,22 +151,28 @@ impl Loading<'_> {
             if name.ends_with("rotary_emb.inv_freq") {
                 continue;
             }
-            self.place(&mut file, path, start, &name, info)?;
+            self.add(path, start, &name, info, layout)?;
+            if !names.insert(name.clone()) {
+                return Err(LmError::ShardIndex {
+                    path: path.to_path_buf(),
+                    reason: format!("tensor `{name}` is in another shard as well"),
+                });
+            }
         }
         Ok(())
     }
 
-    fn place(
+    fn add(
         &mut self,
-        file: &mut File,
         path: &Path,
         start: u64,
         name: &str,
         info: &TensorInfo,
+        layout: &Layout,
     ) -> Result<(), LmError> {
-        let tied_head = name == HEAD && self.layout.get(HEAD).is_none();
+        let tied_head = name == HEAD && layout.get(HEAD).is_none();
         let wanted = if tied_head { EMBEDDING } else { name };
-        let Some(parameter) = self.layout.get(wanted) else {
+        let Some(parameter) = layout.get(wanted) else {
             return Err(LmError::TensorUnexpected {
                 path: path.to_path_buf(),
                 name: name.into(),
@@ -142,12 +194,6 @@ impl Loading<'_> {
                 found: info.dtype.to_string(),
             });
         };
-        if !self.loaded.insert(name.into()) {
-            return Err(LmError::ShardIndex {
-                path: path.to_path_buf(),
-                reason: format!("tensor `{name}` is in another shard as well"),
-            });
-        }
         let stored = Stored {
             path: path.to_path_buf(),
             kind,
@@ -156,46 +202,33 @@ impl Loading<'_> {
         };
         if tied_head {
             self.stray_head = Some(stored);
-            return Ok(());
+        } else {
+            self.tensors.push((stored, parameter.range.clone()));
         }
-        stored.copy_to(file, &mut self.values[parameter.range.clone()])
+        Ok(())
     }
 
-    fn finish(mut self, listing: &Path) -> Result<Vec<f32>, LmError> {
-        // Of two tied matrices a checkpoint may hold either one.
-        if let (Some(head), Some(embedding)) = (&self.stray_head, self.layout.get(EMBEDDING))
-            && self.loaded.insert(EMBEDDING.into())
-        {
-            let mut file = File::open(&head.path).map_err(io_error(&head.path, "read"))?;
-            head.copy_to(&mut file, &mut self.values[embedding.range.clone()])?;
-            self.stray_head = None;
+    /// Refuses an output matrix that is stored beside the embedding and differs,
+    /// where the model has one for both.
+    fn require_tied(self, layout: &Layout, values: &[f32]) -> Result<(), LmError> {
+        let (Some(head), Some(embedding)) = (self.stray_head, layout.get(EMBEDDING)) else {
+            return Ok(());
+        };
+        let mut rest = &values[embedding.range.clone()];
+        let equal = head.stream(&mut open_file(&head.path)?, |chunk| {
+            let (front, tail) = rest.split_at(chunk.len());
+            rest = tail;
+            front == chunk
+        })?;
+        match equal {
+            true => Ok(()),
+            false => Err(LmError::TiedHeadDiffers { path: head.path }),
         }
-        let missing = self
-            .layout
-            .parameters()
-            .iter()
-            .find(|parameter| !self.loaded.contains(&parameter.name));
-        if let Some(parameter) = missing {
-            return Err(LmError::TensorMissing {
-                path: listing.to_path_buf(),
-                name: parameter.name.clone(),
-                expected: parameter.shape.clone(),
-            });
-        }
-        if let (Some(head), Some(embedding)) = (self.stray_head, self.layout.get(EMBEDDING)) {
-            let mut file = File::open(&head.path).map_err(io_error(&head.path, "read"))?;
-            let mut rest = &self.values[embedding.range.clone()];
-            let equal = head.stream(&mut file, |chunk| {
-                let (front, tail) = rest.split_at(chunk.len());
-                rest = tail;
-                front == chunk
-            })?;
-            if !equal {
-                return Err(LmError::TiedHeadDiffers { path: head.path });
-            }
-        }
-        Ok(self.values)
     }
+}
+
+fn open_file(path: &Path) -> Result<File, LmError> {
+    File::open(path).map_err(io_error(path, "read"))
 }
 
 impl Stored {
