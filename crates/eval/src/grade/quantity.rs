@@ -5,6 +5,9 @@ use super::compare::{Answer, Comparison, Same};
 use super::expression::Expression;
 use super::units::Unit;
 
+/// Units of work to read two units.
+const WORK: usize = 200;
+
 /// Where one has a unit. Lenient: a unit that the other lacks is dropped, units
 /// of one kind are converted, those of different kinds differ. Strict: both have
 /// the same, but for a sign of money. `None` where there is none.
@@ -20,6 +23,7 @@ pub(super) fn same(
     if own.is_none() && other.is_none() {
         return Ok(None);
     }
+    comparison.budget.spend(WORK)?;
     let words = |side: &Option<(Expression, String)>| {
         side.as_ref()
             .map_or_else(String::new, |(_, words)| words.clone())

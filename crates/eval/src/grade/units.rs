@@ -57,6 +57,9 @@ const OPPOSITES: [&[&str]; 21] = [
 /// Words that say that something is not.
 const NEGATIONS: [&str; 6] = ["not", "no", "non", "never", "without", "neither"];
 
+/// Most words beside a value of which units are read.
+const MOST_WORDS: usize = 24;
+
 /// Words that are a factor.
 const MULTIPLIERS: [(&str, u64); 10] = [
     ("hundred", 100),
@@ -142,7 +145,10 @@ impl Unit {
             is_negated: false,
             words: text.split_whitespace().collect::<Vec<_>>().join(" "),
         };
-        let words = split(text);
+        let mut words = split(text);
+        if words.len() > MOST_WORDS {
+            words.clear();
+        }
         // The last unit with its exponent, for an exponent that follows.
         let mut last = None;
         let (mut power, mut divided) = (1, false);
