@@ -18,7 +18,10 @@ impl ModelFolder {
         };
         let prefix = match request.prefix.as_str() {
             "" => Vec::new(),
-            prefix => prompt.followed_by(prefix)?.tokens,
+            prefix => {
+                let lead = self.lead(&request.prompt);
+                prompt.followed_by(&format!("{lead}{prefix}"))?.tokens
+            }
         };
         Ok(TokenRequest {
             prompt: [prompt.tokens(), &prefix].concat().into(),
@@ -129,7 +132,16 @@ impl Generator for Embedded {
                 None => self.folder.tokens(request)?,
             });
         }
-        self.complete_tokens(&encoded, sampling, &mut |index, completion| {
+        let leads: Vec<String> = requests
+            .iter()
+            .map(|request| self.folder.lead(&request.prompt).to_owned())
+            .collect();
+        self.complete_tokens(&encoded, sampling, &mut |index, mut completion| {
+            if requests[index].prefix.is_empty()
+                && let Some(words) = completion.text.strip_prefix(&leads[index])
+            {
+                completion.text = words.to_owned();
+            }
             on_drawn(index, Ok(completion))
         })
     }

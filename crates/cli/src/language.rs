@@ -10,12 +10,13 @@ use iwsft_lm::mask::{self, Masked};
 use iwsft_lm::weights::{self, WeightType};
 use iwsft_lm::{
     ChatTemplate, LanguageModel, LmError, MemoryPlan, ModelConfig, Prompt, RenderOptions,
-    TokenBatch, Tokenizer, turn_end,
+    TokenBatch, Tokenizer, TurnFrame,
 };
 use iwsft_objective::{Objective, Quality};
 use iwsft_train::{PolicyFiles, ReferenceKey, SourceError, Trajectories};
 use serde_json::Value;
 
+use crate::generator;
 use crate::mistake::Mistake;
 use crate::not_a_model;
 use crate::progress::say;
@@ -27,9 +28,14 @@ pub(crate) struct ModelFolder {
     pub(crate) config: ModelConfig,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) template: Option<ChatTemplate>,
-    /// The token with which the template ends turns, where the model's files do not
-    /// name it as an end token; here it is one of the tokenizer's.
-    pub(crate) turn_end: Option<u32>,
+    /// White space that the template writes before the assistant's words.
+    lead: String,
+    /// The token with which the template ends turns, where the model's files name it
+    /// nowhere as an end token. Here it is one of the tokenizer's all the same.
+    new_end: Option<u32>,
+    /// Tokens with which rows end, and which the model's files do not name where
+    /// other programs look for end tokens.
+    unnamed_ends: Vec<u32>,
     /// What the template gets besides messages and tools.
     render: RenderOptions,
 }
@@ -63,19 +69,25 @@ impl ModelFolder {
                 )?)
             }
         };
-        let turn_end = match &template {
-            Some(template) => turn_end(&tokenizer, template, &render)?,
-            None => None,
+        let TurnFrame { lead, end } = match &template {
+            Some(template) => TurnFrame::of(&tokenizer, template, &render)?,
+            None => TurnFrame::default(),
         };
-        if let Some(token) = turn_end {
+        let new_end = end.filter(|token| !tokenizer.end_tokens().contains(token));
+        if let Some(token) = new_end {
             tokenizer.add_end_token(token);
         }
+        let mut unnamed_ends: Vec<u32> = tokenizer.eos_token().into_iter().collect();
+        unnamed_ends.extend(end.filter(|token| Some(*token) != tokenizer.eos_token()));
+        unnamed_ends.retain(|token| !tokenizer.generation_end_tokens().contains(token));
         Ok(Self {
             path: path.to_owned(),
             config,
             tokenizer,
             template,
-            turn_end,
+            lead,
+            new_end,
+            unnamed_ends,
             render,
         })
     }
@@ -90,14 +102,37 @@ impl ModelFolder {
     }
 
     /// Says where completions end that the model's own files let go on.
-    pub(crate) fn say_turn_end(&self) {
-        if let Some(token) = self.turn_end {
-            let text = self.tokenizer.spelling(token).unwrap_or_default();
+    pub(crate) fn say_new_end(&self) {
+        if let Some(token) = self.new_end {
             say(&format!(
-                "the chat template ends turns with {text} ({token}), which is none of the model's end \
-                 tokens: completions end there too, and a trained model's generation_config.json names it"
+                "the chat template ends turns with {}, which is none of the model's end tokens: \
+                 completions end there too",
+                self.named(token)
             ));
         }
+    }
+
+    /// As [`Self::say_new_end`], and what becomes of the files of a trained model.
+    pub(crate) fn say_ends(&self) {
+        self.say_new_end();
+        if !self.unnamed_ends.is_empty() {
+            let ends: Vec<String> = self
+                .unnamed_ends
+                .iter()
+                .map(|end| self.named(*end))
+                .collect();
+            say(&format!(
+                "{} will be in the trained model's generation_config.json, where other programs look \
+                 for end tokens",
+                ends.join(" and ")
+            ));
+        }
+    }
+
+    /// A token as a message calls it.
+    fn named(&self, token: u32) -> String {
+        let text = self.tokenizer.spelling(token).unwrap_or_default();
+        format!("{text} ({token})")
     }
 
     /// The network and the folder's weights.
@@ -173,6 +208,14 @@ impl ModelFolder {
         };
         let text = self.template()?.render(messages, true, &options)?;
         Prompt::rendered(&self.tokenizer, text)
+    }
+
+    /// What a model draws before the words of its answer, and a template writes again.
+    pub(crate) fn lead(&self, prompt: &generator::Prompt) -> &str {
+        match prompt {
+            generator::Prompt::Text(_) => "",
+            generator::Prompt::Messages(_) => &self.lead,
+        }
     }
 
     /// A row with the tokens that a model drew: the prompt as it had it, then those.
@@ -432,9 +475,8 @@ pub(crate) struct HuggingFaceFiles {
     pub(crate) base: PathBuf,
     pub(crate) layout: iwsft_engine::Layout,
     pub(crate) weight_type: WeightType,
-    /// The model's end tokens, and among them the one that the base does not name.
-    pub(crate) end_tokens: Vec<u32>,
-    pub(crate) turn_end: Option<u32>,
+    /// The end tokens of its generation, where they are not the base's.
+    pub(crate) end_tokens: Option<Vec<u32>>,
 }
 
 impl HuggingFaceFiles {
@@ -448,8 +490,10 @@ impl HuggingFaceFiles {
             base: base.path.clone(),
             layout,
             weight_type,
-            end_tokens: base.tokenizer.end_tokens().to_vec(),
-            turn_end: base.turn_end,
+            end_tokens: match &base.unnamed_ends[..] {
+                [] => None,
+                unnamed => Some([base.tokenizer.generation_end_tokens(), unnamed].concat()),
+            },
         }
     }
 }
@@ -471,8 +515,8 @@ impl PolicyFiles for HuggingFaceFiles {
             SHARD_BYTES,
         )?;
         weights::copy_model_files(&self.base, folder, self.weight_type)?;
-        if let Some(token) = self.turn_end {
-            weights::add_end_token(folder, token, &self.end_tokens)?;
+        if let Some(end_tokens) = &self.end_tokens {
+            weights::save_end_tokens(folder, end_tokens)?;
         }
         Ok(())
     }

@@ -110,7 +110,7 @@ fn train_in(
     };
     let (mut model, parameters) = model_folder.load(plan)?;
     say(&decisions(recipe, &objective, &model));
-    model_folder.say_turn_end();
+    model_folder.say_ends();
     let (layout, weight_type) = (model.layout().clone(), recipe.model.save_as.into());
     let files = HuggingFaceFiles::new(&model_folder, layout, weight_type);
     let mut settings = settings(recipe, &objective);

@@ -92,7 +92,7 @@ fn many(args: &Args, prompts: &Path, out: &Path) -> anyhow::Result<()> {
     }
     let folder = args.folder()?;
     if args.from.chat {
-        folder.say_turn_end();
+        folder.say_new_end();
     }
     let sampling = args.sampling.sampling(1.0, Some(&folder.tokenizer))?;
     let rows = args.from.read(prompts)?;
@@ -162,29 +162,34 @@ fn one(args: &Args, text: &str) -> anyhow::Result<()> {
     }
     let folder = args.folder()?;
     if args.from.chat {
-        folder.say_turn_end();
+        folder.say_new_end();
     }
     let sampling = args.sampling.sampling(0.0, Some(&folder.tokenizer))?;
     let (model, parameters) = folder.load(MemoryPlan::default())?;
     let mut model = Embedded::new(folder, &model, &parameters, args.sampling.room());
     drop(parameters);
+    let lead = model.folder.lead(&request.prompt).to_owned();
     let request = model.check(&request).context("--prompt")?;
     let tokenizer = model.folder.tokenizer.clone();
     let mut shown = Shown {
         reading: Reading::behind(&tokenizer, &request.prompt)?,
+        lead: &lead,
         read: 0,
         printed: 0,
         // What might become a stop text is not shown before it is clear.
         held: sampling.stop.iter().map(String::len).max().unwrap_or(0),
     };
-    let completion = model.stream(request, &sampling, |tokens| match args.json {
+    let mut completion = model.stream(request, &sampling, |tokens| match args.json {
         true => Ok(()),
         false => shown.grow(tokens),
     })?;
-    if args.json {
-        return print_completion(text, completion);
+    if !args.json {
+        return shown.end(&completion.text);
     }
-    shown.end(&completion.text)
+    if let Some(words) = completion.text.strip_prefix(&lead) {
+        completion.text = words.to_owned();
+    }
+    print_completion(text, completion)
 }
 
 fn print_completion(prompt: &str, completion: Completion) -> anyhow::Result<()> {
@@ -203,6 +208,8 @@ fn print_completion(prompt: &str, completion: Completion) -> anyhow::Result<()> 
 /// Prints text as it grows; a character may take several tokens.
 struct Shown<'a> {
     reading: Reading<'a>,
+    /// What is not printed at the beginning.
+    lead: &'a str,
     /// Tokens that are read.
     read: usize,
     /// Bytes that are printed.
@@ -220,6 +227,12 @@ impl Shown<'_> {
         }
         let text = self.reading.text();
         let end = text.floor_char_boundary(text.len().saturating_sub(self.held));
+        if end < self.lead.len() {
+            return Ok(());
+        }
+        if self.printed == 0 && text.starts_with(self.lead) {
+            self.printed = self.lead.len();
+        }
         if let Some(new) = text.get(self.printed..end) {
             let mut out = std::io::stdout().lock();
             write!(out, "{}", terminal::for_output(new))?;
@@ -230,7 +243,10 @@ impl Shown<'_> {
     }
 
     fn end(&self, text: &str) -> anyhow::Result<()> {
-        let rest = text.get(self.printed..).unwrap_or_default();
+        let rest = match self.printed {
+            0 => text.strip_prefix(self.lead).unwrap_or(text),
+            printed => text.get(printed..).unwrap_or_default(),
+        };
         Ok(writeln!(
             std::io::stdout().lock(),
             "{}",

@@ -125,7 +125,7 @@ fn train_in(
     let (mut model, parameters) = model_folder.load(plan)?;
     model.set_precision(recipe.train.precision);
     say(&decisions(recipe, &objective, &model));
-    model_folder.say_turn_end();
+    model_folder.say_ends();
     let Data {
         train,
         mixture,

@@ -839,6 +839,8 @@ fn a_turn_that_ends_with_a_token_of_its_own_ends_there_wherever_it_is_drawn() {
     let said =
         "the chat template ends turns with <turn> (47), which is none of the model's end tokens";
     assert!(trained.stderr.contains(said), "{trained}");
+    let saved = "<turn> (47) will be in the trained model's generation_config.json";
+    assert!(trained.stderr.contains(saved), "{trained}");
     let generation = |folder: &str| -> Value {
         serde_json::from_str(&place.read(&format!("{folder}/generation_config.json"))).unwrap()
     };
@@ -876,4 +878,17 @@ fn a_turn_that_ends_with_a_token_of_its_own_ends_there_wherever_it_is_drawn() {
     let ended = place.iwsft(&eval).succeeds();
     assert_eq!(number(&ended.json()[0], "value"), 1.0, "{ended}");
     assert_eq!(number(&ended.json()[0], "cut_off"), 0.0, "{ended}");
+    // A tokenizer whose end token generation does not know is no better off elsewhere.
+    place.write("model/tokenizer_config.json", r#"{"eos_token": "<turn>"}"#);
+    place.write(
+        "model/generation_config.json",
+        r#"{"eos_token_id": 0, "top_k": 9}"#,
+    );
+    let trained = place
+        .train("other", &["data.validation=", "train.steps=1"])
+        .succeeds();
+    assert!(trained.stderr.contains(saved), "{trained}");
+    assert!(!trained.stderr.contains(said), "{trained}");
+    let written = json!({"eos_token_id": [0, 47], "top_k": 9});
+    assert_eq!(generation("other/model"), written);
 }

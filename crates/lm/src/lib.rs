@@ -16,7 +16,7 @@ mod reading;
 mod sampling;
 mod stop;
 mod tokenizer;
-mod turn_end;
+mod turn_frame;
 pub mod weights;
 
 pub use batch::TokenBatch;
@@ -35,4 +35,4 @@ pub use prompt::{Following, Prompt};
 pub use reading::Reading;
 pub use sampling::{Completion, Finish, Sampling};
 pub use tokenizer::Tokenizer;
-pub use turn_end::turn_end;
+pub use turn_frame::TurnFrame;

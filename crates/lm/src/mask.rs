@@ -170,9 +170,10 @@ pub fn encode_drawn(
     // A character that the last tokens only begin reads otherwise with what follows.
     let text = text.trim_end_matches('\u{FFFD}');
     let found = tokenizer.decode_behind(&prompt, drawn)?;
-    // By themselves the tokens read as older versions and some servers wrote them,
-    // without the space that they begin with.
-    if !found.starts_with(text) && !tokenizer.decode(drawn, false)?.starts_with(text) {
+    // The words of a message lack the white space that a template writes before them,
+    // and by themselves the tokens read as older versions and some servers wrote them.
+    let reads = found.starts_with(text) || found.trim_start().starts_with(text);
+    if !reads && !tokenizer.decode(drawn, false)?.starts_with(text) {
         return Err(LmError::DrawnTokens {
             reason: format!("read {found:?}, but the completion is {text:?}"),
         });

@@ -118,29 +118,41 @@ fn read(
 /// The last tokens of a prompt, as many as what follows needs to be read rightly,
 /// and what they read as by themselves.
 fn context(tokenizer: &Tokenizer, prompt: &[u32]) -> Result<(Vec<u32>, String), LmError> {
-    let has_text = |token: &&u32| tokenizer.has_text(**token);
-    let tokens: Vec<u32> = if tokenizer.restarts() {
-        let last = prompt.iter().rev().take_while(has_text);
-        let mut tokens: Vec<u32> = last.copied().collect();
-        tokens.reverse();
-        tokens
-    } else {
-        prompt.iter().filter(has_text).copied().collect()
-    };
-    if tokens.is_empty() && !tokenizer.restarts() && prompt.len() > tokenizer.opening().len() {
-        // Only special tokens, and yet no beginning of a text.
-        let (_, tokens) = tokenizer.sample_text()?;
-        let text = tokenizer.decode(&tokens, false)?;
-        return Ok((tokens, text));
-    }
     let mut length = CONTEXT;
     loop {
-        let before = &tokens[tokens.len().saturating_sub(length)..];
-        let text = tokenizer.decode(before, false)?;
+        let (tokens, all) = last_with_text(tokenizer, prompt, length);
+        if tokens.is_empty() && !tokenizer.restarts() && prompt.len() > tokenizer.opening().len() {
+            // Only special tokens, and yet no beginning of a text.
+            let (_, tokens) = tokenizer.sample_text()?;
+            let text = tokenizer.decode(&tokens, false)?;
+            return Ok((tokens, text));
+        }
+        let text = tokenizer.decode(&tokens, false)?;
         // A character whose first tokens are missing would spoil what follows it.
-        if before.len() == tokens.len() || !text.contains(INCOMPLETE) {
-            return Ok((before.to_vec(), text));
+        if all || !text.contains(INCOMPLETE) {
+            return Ok((tokens, text));
         }
         length *= 2;
     }
+}
+
+/// At most so many tokens of the text that a prompt ends with, and whether that is
+/// all of it.
+fn last_with_text(tokenizer: &Tokenizer, prompt: &[u32], length: usize) -> (Vec<u32>, bool) {
+    let mut tokens = Vec::new();
+    let mut all = true;
+    for token in prompt.iter().rev() {
+        if !tokenizer.has_text(*token) {
+            if tokenizer.restarts() {
+                break;
+            }
+        } else if tokens.len() == length {
+            all = false;
+            break;
+        } else {
+            tokens.push(*token);
+        }
+    }
+    tokens.reverse();
+    (tokens, all)
 }

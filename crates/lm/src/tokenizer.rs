@@ -26,6 +26,8 @@ pub struct Tokenizer {
     /// `bos_token`, `eos_token`, ... to their text.
     special: BTreeMap<String, String>,
     end_tokens: Vec<u32>,
+    /// Those that `generation_config.json` names, or else `config.json`.
+    generation_end_tokens: Vec<u32>,
     /// Tokens that have no text where special tokens are left out.
     silent: BTreeSet<u32>,
     /// What is put before a text: mostly the first token, or nothing.
@@ -86,15 +88,14 @@ impl Tokenizer {
             growth,
             special: special_tokens(&map, &config),
             end_tokens: Vec::new(),
+            generation_end_tokens: Vec::new(),
             silent,
             opening: Vec::new(),
             restarts: false,
             special_texts,
             templates: templates(folder, &config, &config_path)?,
         };
-        for token in tokenizer.read_end_tokens(folder, &config_path)? {
-            tokenizer.add_end_token(token);
-        }
+        tokenizer.read_end_tokens(folder, &config_path)?;
         tokenizer.opening = tokenizer.find_opening()?;
         tokenizer.restarts = tokenizer.find_restarts()?;
         Ok(tokenizer)
@@ -146,6 +147,13 @@ impl Tokenizer {
     /// those of `generation_config.json` and `config.json`, each once.
     pub fn end_tokens(&self) -> &[u32] {
         &self.end_tokens
+    }
+
+    /// The end tokens that programs stop at which read no tokenizer for it, such as
+    /// transformers' `generate`: those of `generation_config.json`, or else of
+    /// `config.json`.
+    pub fn generation_end_tokens(&self) -> &[u32] {
+        &self.generation_end_tokens
     }
 
     /// Makes `token` an end token, beside those that the files name.
@@ -361,28 +369,28 @@ impl Tokenizer {
         self.token(self.special.get(role)?)
     }
 
-    fn read_end_tokens(&self, folder: &Path, config_path: &Path) -> Result<Vec<u32>, LmError> {
-        let mut found = Vec::new();
+    fn read_end_tokens(&mut self, folder: &Path, config_path: &Path) -> Result<(), LmError> {
         if let Some(text) = self.special.get("eos_token") {
             let token = self.token(text).ok_or_else(|| LmError::Tokenizer {
                 path: config_path.to_path_buf(),
                 reason: format!("eos_token is \"{text}\", which is no token of tokenizer.json"),
             })?;
-            found.push(token);
+            self.add_end_token(token);
         }
         for file in ["generation_config.json", "config.json"] {
             let path = folder.join(file);
             let config: Map<String, Value> = json_if_present(&path)?.unwrap_or_default();
-            found.extend(token_list(config.get("eos_token_id")).ok_or_else(|| {
-                LmError::Tokenizer {
+            let found =
+                token_list(config.get("eos_token_id")).ok_or_else(|| LmError::Tokenizer {
                     path,
                     reason: "`eos_token_id` must be a token id or a list of token ids".into(),
-                }
-            })?);
+                })?;
+            found.iter().for_each(|token| self.add_end_token(*token));
+            if self.generation_end_tokens.is_empty() {
+                self.generation_end_tokens = found;
+            }
         }
-        let mut seen = BTreeSet::new();
-        found.retain(|token| seen.insert(*token));
-        Ok(found)
+        Ok(())
     }
 }
 
@@ -485,7 +493,7 @@ fn templates(
 }
 
 /// `eos_token_id`: absent, one or several.
-pub(crate) fn token_list(value: Option<&Value>) -> Option<Vec<u32>> {
+fn token_list(value: Option<&Value>) -> Option<Vec<u32>> {
     let one = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
     match value {
         None | Some(Value::Null) => Some(Vec::new()),

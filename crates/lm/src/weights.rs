@@ -7,7 +7,7 @@ mod copy;
 mod load;
 mod save;
 
-pub use copy::{add_end_token, copy_model_files};
+pub use copy::{copy_model_files, save_end_tokens};
 pub use load::{check, load};
 pub use save::save;
 

@@ -7,8 +7,8 @@ mod small_tokenizers;
 use std::collections::BTreeMap;
 
 use iwsft_lm::{
-    ChatTemplate, Following, LmError, Prompt, Reading, RenderOptions, Tokenizer, encode_drawn,
-    encode_messages, encode_prompt_completion, encode_text, turn_end,
+    ChatTemplate, Following, LmError, Prompt, Reading, RenderOptions, Tokenizer, TurnFrame,
+    encode_drawn, encode_messages, encode_prompt_completion, encode_text,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -85,7 +85,7 @@ const PIECES: [&str; 14] = [
 
 fn text(kind: Kind) -> impl Strategy<Value = String> {
     // This one knows no letter but its own, and nothing of line breaks.
-    let pieces = if kind == Kind::Words {
+    let pieces = if matches!(kind, Kind::Words | Kind::Pieces) {
         &PIECES[..10]
     } else {
         &PIECES[..]
@@ -239,6 +239,28 @@ fn a_text_that_begins_with_the_begin_token_gets_no_second_one() {
     }
 }
 
+#[test]
+fn white_space_that_a_template_writes_before_the_words_is_none_of_them() {
+    let tokenizer = Kind::Prepend.tokenizer(true);
+    let lead = |source: &str| {
+        let template = template(source);
+        let turn = TurnFrame::of(&tokenizer, &template, &RenderOptions::default()).unwrap();
+        turn.lead
+    };
+    let turns = "{% for m in messages %}{% if m.role == 'user' %}{{ '[' + m.content + ']' }}\
+        {% else %}{{ ' ' + m.content + '</s>' }}{% endif %}{% endfor %}";
+    assert_eq!(lead(turns), " ");
+    let prompted = format!("{turns}{{% if add_generation_prompt %}}{{{{ ' ' }}}}{{% endif %}}");
+    assert_eq!(lead(&prompted), "");
+    assert_eq!(lead(&turns.replace("' ' + m", "'think ' + m")), "");
+    // The tokens have it all the same.
+    let prompt = tokenizer.encode("<s>[z]", false).unwrap();
+    let drawn = [tokenizer.token("▁cd").unwrap()];
+    for words in [" cd", "cd"] {
+        assert!(encode_drawn(&tokenizer, prompt.clone(), &drawn, words, 1.0).is_ok());
+    }
+}
+
 fn template(source: &str) -> ChatTemplate {
     let special = BTreeMap::from([("eos_token".to_owned(), "</s>".to_owned())]);
     ChatTemplate::new(source, "a template", &special).unwrap()
@@ -273,13 +295,11 @@ fn a_token_across_the_border_of_a_turn_is_noted() {
 }
 
 #[test]
-fn the_token_that_ends_turns_is_found_where_it_is_no_end_token() {
+fn the_token_that_ends_turns_is_an_end_token_or_the_first_that_was_added() {
     let turn = |source: &str| {
         let tokenizer = Kind::Bytes.tokenizer(true);
-        let found = turn_end(&tokenizer, &template(source), &RenderOptions::default());
-        found
-            .unwrap()
-            .map(|token| tokenizer.spelling(token).unwrap())
+        let turn = TurnFrame::of(&tokenizer, &template(source), &RenderOptions::default()).unwrap();
+        turn.end.map(|token| tokenizer.spelling(token).unwrap())
     };
     let found = Some("<turn>".to_owned());
     let each = "{% for m in messages %}{{ m.role + ':' + m.content + '<turn>\n' }}{% endfor %}";
@@ -292,8 +312,9 @@ fn the_token_that_ends_turns_is_found_where_it_is_no_end_token() {
     assert_eq!(turn(&parts), found);
     assert_eq!(turn(&format!("{each}{{{{ 'assistant:' }}}}")), found);
     // An end token of the model, text, or nothing at all ends the turn otherwise.
-    assert_eq!(turn(&each.replace("<turn>", "</s>")), None);
-    assert_eq!(turn(&format!("{each}{{{{ eos_token }}}}")), None);
+    let end = Some("</s>".to_owned());
+    assert_eq!(turn(&each.replace("<turn>", "</s>")), end);
+    assert_eq!(turn(&format!("{each}{{{{ eos_token }}}}")), end);
     assert_eq!(turn(&each.replace("<turn>", "<stop>")), None);
     assert_eq!(turn(&each.replace("<turn>\n", "")), None);
     assert_eq!(turn("{{ raise_exception('never') }}"), None);

@@ -47,7 +47,7 @@ impl ModelArgs {
         let (model, parameters) = folder.load(MemoryPlan::default())?;
         let chat = folder.template.is_some() && !self.plain;
         if chat {
-            folder.say_turn_end();
+            folder.say_new_end();
         }
         Ok(OpenModel {
             weights: Some(folder.model_hash(&parameters)?),

@@ -118,17 +118,23 @@ impl Declarations<'_> {
         Ok(found)
     }
 
-    /// Special tokens without a number, which come behind all others. One with a
-    /// role only (a padding token, say) is none where the model has no row for it,
-    /// and an end token must be there: nothing has been trained to draw a new one.
+    /// Special tokens without a number; new ones come behind all others. Of those with
+    /// a role only, a plain word or sign of the vocabulary stays what it is, one that
+    /// the model has no row for (a padding token, say) is none, and an end token must
+    /// be there: nothing has been trained to draw a new one.
     fn add_unnumbered(&self, inner: &mut tokenizers::Tokenizer) -> Result<(), LmError> {
         let config: Map<String, Value> =
             json_if_present(&self.folder.join("config.json"))?.unwrap_or_default();
         let rows = config.get("vocab_size").and_then(Value::as_u64);
         for (role, text) in self.roles() {
-            let new = inner.token_to_id(&text).is_none();
-            let room = rows.is_none_or(|rows| u64::from(next_id(inner)) < rows);
-            if !is_added(inner, &text) && (!new || room && role != "eos_token") {
+            let becomes_one = match inner.token_to_id(&text) {
+                Some(_) => is_marked(&text),
+                None => {
+                    let room = rows.is_none_or(|rows| u64::from(next_id(inner)) < rows);
+                    room && role != "eos_token"
+                }
+            };
+            if !is_added(inner, &text) && becomes_one {
                 inner.add_tokens(&[AddedToken::from(text, true)]);
             }
         }
@@ -182,6 +188,11 @@ fn mismatch(file: &Path, text: &str, id: u32, clash: &str) -> LmError {
 fn is_added(inner: &tokenizers::Tokenizer, text: &str) -> bool {
     let added = inner.get_added_vocabulary().get_vocab();
     added.contains_key(text)
+}
+
+/// Whether a text is written as a special token.
+fn is_marked(text: &str) -> bool {
+    text.len() > 2 && (text.starts_with('<') || text.starts_with('['))
 }
 
 /// The number of the next token that is added and not in the vocabulary.

@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 use super::WeightType;
 use crate::error::LmError;
 use crate::file::{io_error, json_if_present, parse_json, write_atomically};
-use crate::tokenizer::token_list;
 
 /// Files that go along as they are, where they exist.
 const UNCHANGED: &[&str] = &[
@@ -60,14 +59,13 @@ pub fn copy_model_files(from: &Path, to: &Path, kind: WeightType) -> Result<(), 
     Ok(())
 }
 
-/// Adds an end token to the `eos_token_id` of `folder`'s `generation_config.json`, so
-/// that generation stops at it wherever the model is loaded. Where the file names
-/// none, it gets all `end_tokens` of the model; where it is missing, it is made, with
-/// what programs without it take from `config.json`.
+/// Writes the end tokens of a model to `folder`'s `generation_config.json`, so that
+/// generation stops at them wherever the model is loaded. Where the file is missing,
+/// it is made, with what programs without it take from `config.json`.
 ///
 /// # Errors
 /// When a file is no JSON, or cannot be read or written.
-pub fn add_end_token(folder: &Path, token: u32, end_tokens: &[u32]) -> Result<(), LmError> {
+pub fn save_end_tokens(folder: &Path, end_tokens: &[u32]) -> Result<(), LmError> {
     let path = folder.join("generation_config.json");
     let mut generation: Map<String, Value> = match json_if_present(&path)? {
         Some(generation) => generation,
@@ -79,14 +77,7 @@ pub fn add_end_token(folder: &Path, token: u32, end_tokens: &[u32]) -> Result<()
             keys.into_iter().filter_map(of).collect()
         }
     };
-    let mut ends = token_list(generation.get("eos_token_id")).unwrap_or_default();
-    if ends.is_empty() {
-        ends.extend(end_tokens);
-    }
-    if !ends.contains(&token) {
-        ends.push(token);
-    }
-    generation.insert("eos_token_id".into(), json!(ends));
+    generation.insert("eos_token_id".into(), json!(end_tokens));
     write_json(&path, generation)
 }
 

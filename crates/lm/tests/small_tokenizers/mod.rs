@@ -26,15 +26,18 @@ pub(crate) enum Kind {
     SpacedBytes,
     /// BERT: words, and pieces that go on with one.
     Words,
+    /// SentencePiece's likeliest pieces, with the decoder that belongs to `Always`.
+    Pieces,
 }
 
-pub(crate) const KINDS: [Kind; 6] = [
+pub(crate) const KINDS: [Kind; 7] = [
     Kind::Prepend,
     Kind::First,
     Kind::Always,
     Kind::Bytes,
     Kind::SpacedBytes,
     Kind::Words,
+    Kind::Pieces,
 ];
 
 const SPECIAL: [&str; 4] = ["<unk>", "<s>", "</s>", "<turn>"];
@@ -91,6 +94,7 @@ impl Kind {
             Self::Always => (Value::Null, metaspace("always"), sentence),
             Self::Bytes => (Value::Null, byte_level(false), byte_level(true)),
             Self::SpacedBytes => (Value::Null, byte_level(true), byte_level(true)),
+            Self::Pieces => (Value::Null, metaspace("always"), metaspace("always")),
             Self::Words => (
                 Value::Null,
                 json!({ "type": "BertPreTokenizer" }),
@@ -122,6 +126,14 @@ impl Kind {
             vocabulary.extend(pieces);
             return json!({ "type": "WordPiece", "unk_token": "<unk>", "vocab": numbered(vocabulary),
                 "continuing_subword_prefix": "##", "max_input_chars_per_word": 100 });
+        }
+        if self == Self::Pieces {
+            vocabulary.extend(CHARACTERS.chars().map(|c| c.to_string().replace(' ', "▁")));
+            vocabulary.extend(["ab", "▁a", "cd", "▁cd", "bc"].map(str::to_owned));
+            // Longer pieces are likelier than what they are made of.
+            let score = |piece: String| json!([piece, piece.chars().count() as f64 - 10.0]);
+            let pieces: Vec<Value> = vocabulary.into_iter().map(score).collect();
+            return json!({ "type": "Unigram", "unk_id": 0, "vocab": pieces, "byte_fallback": false });
         }
         let some = [0xC3, 0xA9, 0x0A, 0xF0, 0x9F, 0x98, 0x80];
         let fallback = !matches!(self, Self::Bytes | Self::SpacedBytes);
