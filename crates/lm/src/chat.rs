@@ -1,16 +1,8 @@
 //! Chat templates: conversations to text, as Hugging Face renders them.
 //!
-//! The language is Jinja2 with Hugging Face's extensions: `{% generation %}`
-//! around the assistant's text, `raise_exception`, `strftime_now`, a `tojson`
-//! that writes plain JSON, loop controls and Python's string methods.
+//! The language is Jinja2 with Hugging Face's extensions; [`iwsft_jinja`] has it.
 
-mod bounds;
-mod environment;
-pub use environment::today;
 mod fit;
-pub(crate) use fit::content_texts;
-mod generation_tag;
-pub(crate) mod python;
 
 #[cfg(test)]
 mod tests;
@@ -18,14 +10,18 @@ mod tests;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use minijinja::{Environment, ErrorKind};
+use iwsft_jinja::{JinjaError, Template};
+use jiff::Zoned;
+use jiff::civil::{Date, DateTime};
 use serde_json::{Map, Value, json};
 
 use crate::error::LmError;
-pub(crate) use environment::{CLOSE, OPEN};
+pub(crate) use fit::content_texts;
 
-/// The name under which an environment holds its only template.
-const NAME: &str = "chat";
+/// Stands before the assistant's text in a marked rendering.
+pub(crate) const OPEN: char = '\u{10FFFC}';
+/// Stands behind the assistant's text in a marked rendering.
+pub(crate) const CLOSE: char = '\u{10FFFD}';
 
 /// A compiled chat template.
 #[derive(Debug, Clone)]
@@ -33,10 +29,13 @@ pub struct ChatTemplate {
     source: String,
     /// Where the source comes from, for messages.
     origin: String,
-    plain: Environment<'static>,
-    /// Marks what stands inside of `{% generation %}`, where the template has that.
-    marked: Option<Environment<'static>>,
+    template: Template,
     special: Map<String, Value>,
+}
+
+/// The present day, as [`RenderOptions::today`] takes it.
+pub fn today() -> String {
+    Zoned::now().date().to_string()
 }
 
 /// What a rendering depends on besides the messages.
@@ -72,29 +71,11 @@ impl ChatTemplate {
         origin: &str,
         special: &BTreeMap<String, String>,
     ) -> Result<Self, LmError> {
-        let compile = |source: String, marking| {
-            let mut environment = environment::hugging_face(marking);
-            environment
-                .add_template_owned(NAME, source)
-                .map_err(|error| failure(origin, &error))?;
-            Ok(environment)
-        };
-        let bounded = |reason| LmError::Template {
-            template: origin.into(),
-            reason,
-        };
-        // Jinja2 knows one kind of line ending.
-        let lines = source.replace("\r\n", "\n").replace('\r', "\n");
-        bounds::check_source(&lines).map_err(bounded)?;
-        let (rewritten, tagged) = generation_tag::replace(&lines);
-        let compile = |source: String, marking| {
-            bounds::on_own_stack(|| compile(source, marking)).map_err(bounded)?
-        };
+        let template = Template::parse(source).map_err(|error| failure(origin, &error))?;
         Ok(Self {
             source: source.into(),
             origin: origin.into(),
-            plain: compile(rewritten.clone(), false)?,
-            marked: tagged.then(|| compile(rewritten, true)).transpose()?,
+            template,
             special: special
                 .iter()
                 .map(|(role, text)| (role.clone(), json!(text)))
@@ -114,7 +95,7 @@ impl ChatTemplate {
 
     /// Whether the template marks the assistant's text with `{% generation %}`.
     pub fn marks_generation(&self) -> bool {
-        self.marked.is_some()
+        self.template.marks_generation()
     }
 
     /// The text of a conversation. With `add_generation_prompt` it ends with what
@@ -142,7 +123,7 @@ impl ChatTemplate {
         options: &RenderOptions,
     ) -> Result<String, LmError> {
         let context = self.context(messages, add_generation_prompt, options);
-        self.run(&self.plain, &context, options)
+        self.run(&context, None, options)
     }
 
     /// As [`Self::render_as_is`], with the places of the assistant's text. `None` when
@@ -152,18 +133,18 @@ impl ChatTemplate {
         messages: &[Value],
         options: &RenderOptions,
     ) -> Result<Option<Marked>, LmError> {
-        let Some(environment) = &self.marked else {
+        if !self.marks_generation() {
             return Ok(None);
-        };
+        }
         let context = self.context(messages, false, options);
-        if contains_marks(&context) {
+        if context.values().any(contains_marks) {
             return Err(LmError::Messages {
                 reason: "they contain U+10FFFC or U+10FFFD, private characters that are \
                          used to mark the assistant's text; remove them"
                     .into(),
             });
         }
-        let rendered = self.run(environment, &context, options)?;
+        let rendered = self.run(&context, Some((OPEN, CLOSE)), options)?;
         self.without_marks(&rendered).map(Some)
     }
 
@@ -172,7 +153,7 @@ impl ChatTemplate {
         messages: &[Value],
         add_generation_prompt: bool,
         options: &RenderOptions,
-    ) -> Value {
+    ) -> Map<String, Value> {
         let mut context = self.special.clone();
         context.insert("documents".into(), json!(options.documents));
         context.insert("tools".into(), json!(options.tools));
@@ -182,30 +163,23 @@ impl ChatTemplate {
             messages.iter().map(with_reasoning).collect(),
         );
         context.insert("add_generation_prompt".into(), json!(add_generation_prompt));
-        Value::Object(context)
+        context
     }
 
     fn run(
         &self,
-        environment: &Environment<'static>,
-        context: &Value,
+        context: &Map<String, Value>,
+        marks: Option<(char, char)>,
         options: &RenderOptions,
     ) -> Result<String, LmError> {
-        let mut environment = match &options.today {
-            None => environment.clone(),
-            Some(today) => environment::on_day(environment, today)?,
+        let options = iwsft_jinja::RenderOptions {
+            now: options.today.as_deref().map(midnight).transpose()?,
+            marks,
+            limits: None,
         };
-        environment.set_fuel(Some(bounds::fuel(context)));
-        let render = || {
-            let template = environment.get_template(NAME)?;
-            template.render(python::from_json(context))
-        };
-        bounds::on_own_stack(|| render().map_err(|error| failure(&self.origin, &error))).map_err(
-            |reason| LmError::Template {
-                template: self.origin.clone(),
-                reason,
-            },
-        )?
+        self.template
+            .render(context, &options)
+            .map_err(|error| failure(&self.origin, &error))
     }
 
     /// Takes the marks out of a rendering and notes where they were.
@@ -274,23 +248,18 @@ fn contains_marks(value: &Value) -> bool {
     }
 }
 
-fn failure(origin: &str, error: &minijinja::Error) -> LmError {
-    // The template's own message stands alone; anything else needs the line.
-    let line = error
-        .line()
-        .map_or_else(String::new, |line| format!(" (line {line})"));
-    let reason = match (error.kind(), error.detail()) {
-        (ErrorKind::InvalidOperation, Some(detail)) if detail.starts_with(environment::RAISED) => {
-            format!(
-                "it refuses the conversation: {}",
-                &detail[environment::RAISED.len()..]
-            )
-        }
-        (ErrorKind::OutOfFuel, _) => format!(
-            "it takes more steps or memory than a template may take for this conversation{line}"
-        ),
-        (kind, Some(detail)) => format!("{kind}: {detail}{line}"),
-        (kind, None) => format!("{kind}{line}"),
+/// The beginning of a day that is given as `2024-07-26`.
+fn midnight(today: &str) -> Result<DateTime, LmError> {
+    let day: Date = today.parse().map_err(|error| LmError::Messages {
+        reason: format!("the day \"{today}\" must look like 2024-07-26: {error}"),
+    })?;
+    Ok(day.at(0, 0, 0, 0))
+}
+
+fn failure(origin: &str, error: &JinjaError) -> LmError {
+    let reason = match error {
+        JinjaError::Raised { message } => format!("it refuses the conversation: {message}"),
+        other => other.to_string(),
     };
     LmError::Template {
         template: origin.into(),

@@ -116,23 +116,94 @@ fn templates_that_nest_without_end_do_not_overflow_the_stack() {
             "braces",
             format!("{{{{ {}1{} }}}}", many("{'a':"), many("}")),
         ),
-        ("sum", format!("{{{{ {}1 }}}}", many("1+"))),
-        ("tildes", format!("{{{{ {}1 }}}}", many("1~"))),
-        ("filters", format!("{{{{ 1{} }}}}", many("|int"))),
+        ("calls", format!("{{{{ {}1{} }}}}", many("a("), many(")"))),
+        ("indices", format!("{{{{ {}1{} }}}}", many("a["), many("]"))),
         ("attributes", format!("{{{{ a{} }}}}", many(".a"))),
         ("choices", format!("{{{{ {}1 }}}}", many("1 if 0 else "))),
-        ("tests", format!("{{{{ 1{} }}}}", many(" is number"))),
+        ("conditions", format!("{{{{ 1{} }}}}", many(" if 1"))),
+        (
+            "targets",
+            format!("{{% set {}a{} = 1 %}}", many("("), many(")")),
+        ),
         ("ifs", many("{% if 1 %}") + &many("{% endif %}")),
         ("loops", many("{% for i in [1] %}") + &many("{% endfor %}")),
-        (
-            "elifs",
-            format!("{{% if 0 %}}{}{{% endif %}}", many("{% elif 0 %}")),
-        ),
         ("sets", many("{% set x %}") + &many("{% endset %}")),
         ("a large source", "x".repeat(3 << 20)),
     ] {
         refused(name, &source);
     }
+}
+
+#[test]
+fn long_chains_are_no_nesting() {
+    let many = |piece: &str| piece.repeat(50_000);
+    for (name, source, expected) in [
+        ("sum", format!("{{{{ {}1 }}}}", many("1+")), "50001"),
+        ("filters", format!("{{{{ 1{} }}}}", many("|int")), "1"),
+        (
+            "tests",
+            format!("{{{{ 1{} }}}}", many(" is number")),
+            "True",
+        ),
+        ("and", format!("{{{{ {}1 }}}}", many("1 and ")), "1"),
+        ("less", format!("{{{{ {}1 }}}}", many("1 <= ")), "True"),
+        (
+            "elifs",
+            format!("{{% if 0 %}}{}{{% endif %}}", many("{% elif 0 %}")),
+            "",
+        ),
+        (
+            "tildes",
+            format!("{{{{ ({}'') | length }}}}", many("1~")),
+            "50000",
+        ),
+    ] {
+        assert_eq!(outcome(name, &source).unwrap(), expected, "{name}");
+    }
+}
+
+#[test]
+fn calls_without_end_fit_a_small_stack_whatever_stands_around_them() {
+    let around = |open: &str, close: &str| {
+        let call = format!("{}m(){}", open.repeat(80), close.repeat(80));
+        format!("{{% macro m() %}}{{{{ {call} }}}}{{% endmacro %}}{{{{ m() }}}}")
+    };
+    let block = |open: &str, close: &str| {
+        let call = format!("{}{{{{ m() }}}}{}", open.repeat(80), close.repeat(80));
+        format!("{{% macro m() %}}{call}{{% endmacro %}}{{{{ m() }}}}")
+    };
+    let sources = [
+        around("[", "]"),
+        around("(1, ", ")"),
+        around("{1: ", "}"),
+        around("not ", ""),
+        around("(1 + ", ")"),
+        around("('a' ~ ", ")"),
+        around("(1 < ", ")"),
+        around("(0 or ", ")"),
+        around("(1 if 1 else 1 if ", " else 2)"),
+        around("[1][", "]"),
+        around("dict(a=", ")"),
+        around("(1 | default(", "))"),
+        around("(1 is eq(", "))"),
+        block("{% if 1 %}", "{% endif %}"),
+        block("{% for i in [1] %}", "{% endfor %}"),
+        block("{% set x %}", "{% endset %}{{ x }}"),
+        block("{% filter upper %}", "{% endfilter %}"),
+        block("{% with %}", "{% endwith %}"),
+        block("{% generation %}", "{% endgeneration %}"),
+        "{% macro n() %}{{ caller() }}{% endmacro %}{% macro m() %}{% call n() %}{{ m() }}{% endcall %}{% endmacro %}{{ m() }}".into(),
+        "{% macro m() %}{% for x in [1] recursive %}{{ loop([1]) }}{{ m() }}{% endfor %}{% endmacro %}{{ m() }}".into(),
+        "{% macro m() %}{{ [1] | map('default', m()) | list }}{% endmacro %}{{ m() }}".into(),
+    ];
+    // Threads of the encoder have 2 MiB.
+    let small = std::thread::Builder::new().stack_size(3 << 19);
+    let all = small.spawn(move || {
+        for (index, source) in sources.iter().enumerate() {
+            refused(&format!("call {index}"), source);
+        }
+    });
+    all.unwrap().join().unwrap();
 }
 
 #[test]

@@ -6,9 +6,10 @@
 //! left out, or written as Python prints a list. So both forms are rendered, and
 //! the one is taken that puts the words into the text.
 
+use iwsft_jinja::{dumps, repr};
 use serde_json::{Map, Value, json};
 
-use super::{ChatTemplate, RenderOptions, python};
+use super::{ChatTemplate, RenderOptions};
 use crate::error::LmError;
 
 /// Fields in which a tool call keeps what the tool is given.
@@ -233,8 +234,8 @@ fn fit_arguments(
 
 /// Whether `text` has a value as Python prints it and JSON does not.
 fn prints(text: &str, value: &Value) -> bool {
-    let printed = python::repr(value);
-    printed != python::json(value) && text.contains(&printed)
+    let printed = repr(value);
+    printed != dumps(value, false) && text.contains(&printed)
 }
 
 /// Visits the arguments of every tool call of a message.
@@ -283,7 +284,7 @@ fn decode(value: &mut Value) -> Option<Value> {
 /// Makes text of arguments that are an object; gives back the text.
 fn encode(value: &mut Value) -> Option<String> {
     if value.is_object() {
-        *value = Value::String(python::json(value));
+        *value = Value::String(dumps(value, false));
     }
     value.as_str().map(str::to_owned)
 }

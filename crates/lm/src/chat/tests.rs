@@ -5,9 +5,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use iwsft_jinja::{RenderOptions, Template};
 use serde_json::{Value, json};
-
-use super::{NAME, environment, generation_tag, python};
 
 fn shared(path: &str) -> Option<String> {
     let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data"));
@@ -26,17 +25,14 @@ fn lines(text: &str) -> Vec<Value> {
 
 /// Renders with exactly the variables in `data`.
 fn render(source: &str, data: &Value) -> Result<String, String> {
-    let (source, _) = generation_tag::replace(source);
-    // The day on which the reference renderings were made.
-    let mut environment = environment::on_day(&environment::hugging_face(false), "2024-07-26")
-        .map_err(|error| error.to_string())?;
-    environment
-        .add_template_owned(NAME, source)
-        .map_err(|error| format!("{error:#}"))?;
-    let template = environment.get_template(NAME).unwrap();
-    template
-        .render(python::from_json(data))
-        .map_err(|error| format!("{error:#}"))
+    let options = RenderOptions {
+        // The day on which the reference renderings were made.
+        now: Some(super::midnight("2024-07-26").unwrap()),
+        ..RenderOptions::default()
+    };
+    Template::parse(source)
+        .and_then(|template| template.render(data.as_object().unwrap(), &options))
+        .map_err(|error| error.to_string())
 }
 
 /// Where the rendering of a row parts from its target, if it does.
@@ -99,42 +95,4 @@ fn the_vectors_of_hugging_face_render_as_jinja2_renders_them() {
         failures.extend(difference(&row, &found));
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-}
-
-#[test]
-fn the_tag_is_rewritten_as_a_tag_and_left_alone_elsewhere() {
-    let rewritten = |source: &str| generation_tag::replace(source).0;
-    assert_eq!(
-        rewritten("a {%- generation -%} b {%+ endgeneration %} c"),
-        "a {%- filter __generation %}{% with -%} b {%+ endwith %}{% endfilter %} c"
-    );
-    for untouched in [
-        "{# {% generation %} #}",
-        "{{ '{% generation %}' }}",
-        r#"{% if x == "a\"{% generation %}" %}{% endif %}"#,
-        "{% raw %}{% generation %}{% endraw %}",
-        "{% set generation = 1 %}{ % generation % }",
-        "{% generation",
-        "{",
-        "é{é",
-    ] {
-        assert_eq!(
-            generation_tag::replace(untouched),
-            (untouched.into(), false)
-        );
-    }
-}
-
-#[test]
-fn what_stands_in_the_tag_comes_out_between_marks_only_when_asked() {
-    let (source, found) = generation_tag::replace("a{% generation %}b{{ 1 }}{% endgeneration %}c");
-    assert!(found);
-    for (marking, expected) in [(false, "ab1c"), (true, "a\u{10FFFC}b1\u{10FFFD}c")] {
-        let mut environment = environment::hugging_face(marking);
-        environment
-            .add_template_owned(NAME, source.clone())
-            .unwrap();
-        let text = environment.get_template(NAME).unwrap().render(()).unwrap();
-        assert_eq!(text, expected);
-    }
 }

@@ -8,10 +8,11 @@
 
 use std::ops::Range;
 
+use iwsft_jinja::{dumps, repr};
 use serde_json::Value;
 
 use super::{Conversation, Span};
-use crate::chat::{content_texts, python};
+use crate::chat::content_texts;
 use crate::error::LmError;
 
 /// Characters of missing words that a message shows.
@@ -243,7 +244,7 @@ fn missing_value(region: &str, value: &Value) -> Option<(String, String)> {
         Value::Number(number) => {
             let integer = number.as_f64().filter(|n| n.fract() == 0.0);
             let found = region.contains(&number.to_string())
-                || region.contains(&python::repr(value))
+                || region.contains(&repr(value))
                 || integer.is_some_and(|n| region.contains(&format!("{n:.0}")));
             (!found).then(|| (String::new(), number.to_string()))
         }
@@ -256,7 +257,7 @@ fn spelled(region: &str, text: &str) -> bool {
     let text = text.trim();
     let quoted = |written: String| region.contains(&written[1..written.len() - 1]);
     region.contains(text)
-        || quoted(python::json(&Value::from(text)))
-        || quoted(python::ascii_json(&Value::from(text)))
-        || quoted(python::repr(&Value::from(text)))
+        || quoted(dumps(&Value::from(text), false))
+        || quoted(dumps(&Value::from(text), true))
+        || quoted(repr(&Value::from(text)))
 }
