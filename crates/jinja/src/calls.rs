@@ -43,12 +43,12 @@ impl<'t> Interpreter<'t> {
             Function::RaiseException => {
                 let [message] = given.bind("raise_exception", ["message"])?;
                 let message = required(message, "raise_exception", "message")?;
-                Err(Fault::raised(self.to_text(&message)?))
+                Err(Fault::raised(self.text_of(&message)?))
             }
             Function::StrftimeNow => {
                 let [format] = given.bind("strftime_now", ["format"])?;
                 let format = required(format, "strftime_now", "format")?;
-                let format = self.to_text(&format)?;
+                let format = self.text_of(&format)?;
                 let now = self.options.now.unwrap_or_else(|| Zoned::now().datetime());
                 match jiff::fmt::strtime::format(&format, now) {
                     Ok(text) => Ok(Value::text(text)),

@@ -98,7 +98,7 @@ impl<'t> Interpreter<'t> {
                             self.budget.allocate(part.len())?;
                             text.push_str(part);
                         }
-                        None => text.push_str(&self.to_text(&value)?),
+                        None => text.push_str(&self.text_of(&value)?),
                     }
                 }
                 Ok(Value::text(text))

@@ -79,7 +79,7 @@ impl Interpreter<'_> {
                     value.clone()
                 })
             }
-            "tojson" => self.to_json(value, given),
+            "tojson" => self.json_of(value, given),
             "length" | "count" => {
                 let [] = given.in_order(name, 0)?;
                 if let Value::Text(text) = value {
@@ -123,7 +123,7 @@ impl Interpreter<'_> {
         Ok(match value {
             Value::Text(text) => text.clone(),
             other => Text {
-                text: self.to_text(other)?.into(),
+                text: self.text_of(other)?.into(),
                 safe: false,
             },
         })
@@ -207,8 +207,8 @@ impl Interpreter<'_> {
 
     fn replace_filter(&mut self, text: &str, given: Given) -> Result<Value> {
         let [old, new, count] = given.bind("replace", ["old", "new", "count"])?;
-        let old = self.to_text(&required(old, "replace", "old")?)?;
-        let new = self.to_text(&required(new, "replace", "new")?)?;
+        let old = self.text_of(&required(old, "replace", "old")?)?;
+        let new = self.text_of(&required(new, "replace", "new")?)?;
         let count = match count {
             Some(Value::None) | None => -1,
             count => int(count, -1, "count")?,
@@ -308,7 +308,7 @@ impl Interpreter<'_> {
         };
         let end = match end {
             None => "...".to_owned(),
-            Some(end) => self.to_text(&end)?,
+            Some(end) => self.text_of(&end)?,
         };
         let end_length = end.chars().count() as i128;
         if length < end_length || leeway < 0 {
@@ -362,7 +362,7 @@ impl Interpreter<'_> {
         };
         let mut parts = Vec::new();
         for (key, value) in pairs {
-            let (key, value) = (self.to_text(&key)?, self.to_text(&value)?);
+            let (key, value) = (self.text_of(&key)?, self.text_of(&value)?);
             parts.push(format!("{}={}", quote(&key, true), quote(&value, true)));
         }
         Ok(Value::text(parts.join("&")))
@@ -454,7 +454,7 @@ impl Interpreter<'_> {
     }
 
     /// Hugging Face's `tojson`: `json.dumps`, without escapes for HTML.
-    fn to_json(&mut self, value: &Value, given: Given) -> Result<Value> {
+    fn json_of(&mut self, value: &Value, given: Given) -> Result<Value> {
         let names = ["ensure_ascii", "indent", "separators", "sort_keys"];
         let [ascii, indent, separators, sort_keys] = given.bind("tojson", names)?;
         let indent = match indent {

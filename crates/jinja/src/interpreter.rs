@@ -177,7 +177,7 @@ impl<'t> Interpreter<'t> {
         if let Some(text) = value.as_text() {
             return self.write(text);
         }
-        let text = self.to_text(&value)?;
+        let text = self.text_of(&value)?;
         self.out.push_str(&text);
         Ok(())
     }
@@ -193,7 +193,7 @@ impl<'t> Interpreter<'t> {
             Stmt::Filter(filters, block) => {
                 let text = self.scope_text(block)?;
                 let value = self.filtered(text, filters)?;
-                let text = self.to_text(&value)?;
+                let text = self.text_of(&value)?;
                 self.out.push_str(&text);
             }
             Stmt::With(variables, block) => {
@@ -216,7 +216,7 @@ impl<'t> Interpreter<'t> {
             Stmt::Call(call, caller) => {
                 let caller = self.define(caller)?;
                 let value = self.call_with(call, caller)?;
-                let text = self.to_text(&value)?;
+                let text = self.text_of(&value)?;
                 self.out.push_str(&text);
             }
             Stmt::Generation(block) => {

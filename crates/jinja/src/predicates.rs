@@ -122,11 +122,11 @@ impl Interpreter<'_> {
             "odd" => self.leaves(value, &Value::Int(2), 1)?,
             "even" => self.leaves(value, &Value::Int(2), 0)?,
             "lower" => {
-                let text = self.to_text(value)?;
+                let text = self.text_of(value)?;
                 text.chars().any(is_cased) && !text.chars().any(char::is_uppercase)
             }
             "upper" => {
-                let text = self.to_text(value)?;
+                let text = self.text_of(value)?;
                 text.chars().any(is_cased) && !text.chars().any(char::is_lowercase)
             }
             "filter" => value.as_text().is_some_and(|name| FILTERS.contains(&name)),

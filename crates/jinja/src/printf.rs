@@ -113,7 +113,7 @@ impl Interpreter<'_> {
         let (sign, body) = match kind {
             's' | 'r' | 'a' => {
                 let text = if kind == 's' {
-                    self.to_text(value)?
+                    self.text_of(value)?
                 } else {
                     self.repr(value)?
                 };

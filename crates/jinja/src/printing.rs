@@ -10,7 +10,7 @@ use crate::value::{Value, View};
 
 impl Interpreter<'_> {
     /// A value as by `str()`; what is printed of it.
-    pub(crate) fn to_text(&mut self, value: &Value) -> Result<String> {
+    pub(crate) fn text_of(&mut self, value: &Value) -> Result<String> {
         match value {
             Value::Undefined(_) => Ok(String::new()),
             Value::Text(text) => {

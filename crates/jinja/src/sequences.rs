@@ -111,7 +111,7 @@ impl Interpreter<'_> {
     fn join(&mut self, value: &Value, given: Given) -> Result<Value> {
         let [separator, attribute] = given.bind("join", ["d", "attribute"])?;
         let separator = match separator {
-            Some(separator) => self.to_text(&separator)?,
+            Some(separator) => self.text_of(&separator)?,
             None => String::new(),
         };
         let attribute = attribute.filter(|value| !matches!(value, Value::None));
@@ -125,7 +125,7 @@ impl Interpreter<'_> {
                 self.budget.allocate(separator.len())?;
                 text.push_str(&separator);
             }
-            text.push_str(&self.to_text(&item)?);
+            text.push_str(&self.text_of(&item)?);
         }
         Ok(Value::text(text))
     }

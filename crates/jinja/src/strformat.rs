@@ -86,7 +86,7 @@ impl Interpreter<'_> {
         let mut value = self.named_value(name, given, automatic)?;
         match conversion {
             None => {}
-            Some("s") => value = Value::text(self.to_text(&value)?),
+            Some("s") => value = Value::text(self.text_of(&value)?),
             Some("r" | "a") => value = Value::text(self.repr(&value)?),
             Some(other) => fail!("Unknown conversion specifier {other:?}"),
         }
@@ -143,7 +143,7 @@ impl Interpreter<'_> {
 
     fn formatted(&mut self, value: &Value, spec: &str) -> Result<String> {
         if spec.is_empty() {
-            return self.to_text(value);
+            return self.text_of(value);
         }
         let spec = parse(spec)?;
         self.budget

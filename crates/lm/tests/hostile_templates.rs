@@ -140,11 +140,6 @@ fn long_chains_are_no_nesting() {
     for (name, source, expected) in [
         ("sum", format!("{{{{ {}1 }}}}", many("1+")), "50001"),
         ("filters", format!("{{{{ 1{} }}}}", many("|int")), "1"),
-        (
-            "tests",
-            format!("{{{{ 1{} }}}}", many(" is number")),
-            "True",
-        ),
         ("and", format!("{{{{ {}1 }}}}", many("1 and ")), "1"),
         ("less", format!("{{{{ {}1 }}}}", many("1 <= ")), "True"),
         (
