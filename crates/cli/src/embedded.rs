@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use iwsft_engine::Tensor;
+use iwsft_eval::grade::leaves_open;
 use iwsft_lm::{Completion, Decoder, Generation, LanguageModel, Room, Sampling, TokenRequest};
 
 use crate::generator::{Generator, Prompt, Request};
 use crate::language::ModelFolder;
+
+/// Tokens at the end of a prompt that may open the model's thoughts.
+const LAST_TOKENS: usize = 64;
 
 impl ModelFolder {
     /// A request's tokens, as the model gets them.
@@ -109,6 +113,18 @@ impl Generator for Embedded {
 
     fn require_room(&self, request: &Request) -> anyhow::Result<()> {
         self.check(request).map(drop)
+    }
+
+    fn opens_thoughts(&self, prompt: &Prompt) -> anyhow::Result<bool> {
+        let request = Request {
+            name: String::new(),
+            prompt: prompt.clone(),
+            prefix: String::new(),
+            draw: 0,
+        };
+        let tokens = self.folder.tokens(&request)?.prompt;
+        let end = &tokens[tokens.len().saturating_sub(LAST_TOKENS)..];
+        Ok(leaves_open(&self.folder.tokenizer.decode(end, true)?))
     }
 
     fn complete(

@@ -22,7 +22,7 @@ use crate::progress::{Progress, say};
 use crate::table::print_json;
 
 use attempt::{Attempt, Forcing, Piece};
-use exam::{Exam, Overrides, SamplingOverrides};
+use exam::{ColumnOverrides, Exam, Overrides, SamplingOverrides};
 use model::{ModelArgs, OpenModel};
 use results::Results;
 pub(crate) use training::{EvalSection, TrainingExam, in_words};
@@ -36,6 +36,8 @@ pub(crate) use training::{EvalSection, TrainingExam, in_words};
   iwsft eval runs/recipe/model --benchmark gsm8k --out results/recipe
   iwsft eval runs/recipe/model --benchmark aime24 --benchmark amc23 -k 8 --out results/hard
   iwsft eval runs/recipe/model --benchmark my.toml --limit 100 --out results/my
+  iwsft eval runs/recipe/model --benchmark math500 --data olympiad.jsonl \\
+      --answer-column final_answer --gold all --out results/olympiad
   iwsft eval runs/recipe/model --problems questions.jsonl --prompt-column question \\
       --answer-column answer --out results/questions
   iwsft eval compare results/base results/recipe
@@ -59,22 +61,14 @@ pub(crate) struct Args {
     /// Problems of your own instead of a benchmark.
     #[arg(long, value_name = "FILE", conflicts_with = "benchmarks")]
     problems: Option<PathBuf>,
-    /// Column of --problems with what is asked.
-    #[arg(
-        long,
-        value_name = "COLUMN",
-        default_value = "question",
-        requires = "problems"
-    )]
-    prompt_column: String,
-    /// Column of --problems with the right answer.
-    #[arg(
-        long,
-        value_name = "COLUMN",
-        default_value = "answer",
-        requires = "problems"
-    )]
-    answer_column: String,
+    /// Column with what is asked, where it is not the benchmark's; `question` of
+    /// --problems. NAME=COLUMN with several benchmarks.
+    #[arg(long, value_name = "[NAME=]COLUMN")]
+    prompt_column: Vec<String>,
+    /// Column with the right answer, where it is not the benchmark's; `answer` of
+    /// --problems. NAME=COLUMN with several benchmarks.
+    #[arg(long, value_name = "[NAME=]COLUMN")]
+    answer_column: Vec<String>,
     /// How answers to --problems are compared: math, choice or exact.
     #[arg(long, value_name = "KIND", default_value = "math", value_parser = grader_kind, requires = "problems")]
     grader: grade::Kind,
@@ -146,12 +140,11 @@ impl Args {
     fn exams(&self) -> anyhow::Result<Vec<Exam>> {
         let forcing = self.forcing()?;
         if let Some(problems) = &self.problems {
-            let own = exam::own(
-                problems,
-                &self.prompt_column,
-                &self.answer_column,
-                self.grader,
-            );
+            let mut own = exam::own(problems, self.grader);
+            let alone = [own.name.clone()];
+            for columns in self.columns(&alone)? {
+                columns.apply(&mut own);
+            }
             return Ok(vec![Exam::open(
                 own,
                 None,
@@ -166,13 +159,15 @@ impl Args {
             )
             .into());
         }
-        let data = exam::data_of(&self.benchmarks, &self.data)?;
+        let data = exam::of_each("--data", &self.benchmarks, &self.data)?;
+        let columns = self.columns(&self.benchmarks)?;
         let mut exams = Vec::new();
-        for (name, data) in self.benchmarks.iter().zip(data) {
-            let benchmark = exam::benchmark(name)?;
+        for ((name, data), columns) in self.benchmarks.iter().zip(data).zip(columns) {
+            let mut benchmark = exam::benchmark(name)?;
+            columns.apply(&mut benchmark);
             let exam = Exam::open(
                 benchmark,
-                data,
+                data.map(PathBuf::from),
                 &self.overrides,
                 &self.sampling,
                 forcing.clone(),
@@ -184,6 +179,18 @@ impl Args {
             exams.push(exam);
         }
         Ok(exams)
+    }
+
+    /// What is said of each benchmark's columns.
+    fn columns(&self, benchmarks: &[String]) -> Result<Vec<ColumnOverrides>, Mistake> {
+        let prompt = exam::of_each("--prompt-column", benchmarks, &self.prompt_column)?;
+        let answer = exam::of_each("--answer-column", benchmarks, &self.answer_column)?;
+        let pairs = prompt.into_iter().zip(answer);
+        let columns = pairs.map(|(prompt_column, answer_column)| ColumnOverrides {
+            prompt_column,
+            answer_column,
+        });
+        Ok(columns.collect())
     }
 }
 

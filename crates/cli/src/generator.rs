@@ -1,5 +1,6 @@
 //! Where completions come from: a model in this process, or a server.
 
+use iwsft_eval::grade::leaves_open;
 use iwsft_lm::{Completion, Sampling};
 use serde_json::Value;
 
@@ -43,6 +44,12 @@ pub(crate) trait Generator {
     fn require_room(&self, request: &Request) -> anyhow::Result<()> {
         let _ = request;
         Ok(())
+    }
+
+    /// Whether the model begins to answer a prompt within its thoughts: the
+    /// templates of some open them. What a server's template does is not known.
+    fn opens_thoughts(&self, prompt: &Prompt) -> anyhow::Result<bool> {
+        Ok(matches!(prompt, Prompt::Text(text) if leaves_open(text)))
     }
 
     /// Draws a completion for each request and hands it over as soon as it is

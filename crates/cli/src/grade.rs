@@ -1,7 +1,9 @@
 //! `iwsft grade`: rewards for completions, by comparing their answers with gold
 //! answers or by a program of the user's.
 
+mod advice;
 mod program;
+mod reasons;
 mod report;
 mod rows;
 mod section;
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use iwsft_data::RowWriter;
-use iwsft_eval::grade::{Extraction, Grader, Kind, Mode};
+use iwsft_eval::grade::{Extraction, Grader, Kind, Mode, Several};
 use iwsft_files::Journal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -24,8 +26,9 @@ use crate::missing;
 use crate::mistake::Mistake;
 use crate::progress::{Progress, say};
 use program::Program;
-use report::{Report, Wrong};
-use rows::{Row, Rows};
+pub(crate) use reasons::Reasons;
+use report::Report;
+use rows::{Answer, Row, Rows};
 pub(crate) use section::{Completed, GradeSection};
 
 /// Columns that a program adds to a row.
@@ -60,15 +63,20 @@ const SILENCE: f64 = 60.0;
   iwsft grade samples.jsonl --out graded.jsonl --command 'python3 judge.py --strict'
 
 A row has its completion in `completion` (text or messages) or `messages`, and
-the gold answer in the answer column. The program of --command reads one row of
-JSON a line and writes one line for each, in order: a number, true or false, or
-an object with `reward` and other columns to add.")]
+the gold answer in the answer column: text, a number, or a list (--gold). What a
+completion thinks (<think>...</think> and its like) is not its answer. The
+program of --command reads one row of JSON a line and writes one line for each,
+in order: a number, true or false, or an object with `reward` and other columns
+to add.")]
 pub(crate) struct Args {
     /// Rows with completions and gold answers.
     data: PathBuf,
     /// Where the graded rows go: .jsonl or .jsonl.gz.
     #[arg(long, value_name = "FILE", required_unless_present = "in_place")]
     out: Option<PathBuf>,
+    /// Replace the file of --out where it is there already.
+    #[arg(long)]
+    force: bool,
     /// Put the graded rows in the place of DATA.
     #[arg(long, conflicts_with = "out")]
     in_place: bool,
@@ -78,11 +86,14 @@ pub(crate) struct Args {
     /// How much may differ: lenient or strict.
     #[arg(long, default_value = "lenient", value_parser = named::<Mode>)]
     mode: Mode,
-    /// Rules that find the answer, in order: final-answer, boxed, hash,
+    /// Rules that find the answer, in order: boxed, final-answer, hash,
     /// answer-phrase, formula, last-number, last-math, last-line, letter, line,
     /// whole. Where nothing is said, those that suit the kind.
     #[arg(long, value_name = "RULES", value_delimiter = ',', value_parser = named::<Extraction>)]
     extract: Vec<Extraction>,
+    /// What a list of gold answers means: any (each is right alone) or all.
+    #[arg(long, value_name = "MEANING", value_parser = named::<Several>)]
+    gold: Option<Several>,
     /// Decimals that an answer needs to count as an exact value rounded.
     #[arg(long, value_name = "N", default_value_t = Grader::default().decimals)]
     decimals: u32,
@@ -91,7 +102,7 @@ pub(crate) struct Args {
     time_limit: Option<f64>,
     /// A program that grades, instead of all the rules above. It is started
     /// once, without a shell.
-    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["extract", "decimals", "mode", "kind"])]
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["extract", "gold", "decimals", "mode", "kind"])]
     command: Option<String>,
     /// Column of the gold answer. GSM8K's `#### 42` is understood.
     #[arg(long, value_name = "NAME", default_value = "answer")]
@@ -130,14 +141,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let rows = Rows {
         path: args.data.clone(),
         completion: args.completion_column.clone(),
-        answer: args.command.is_none().then(|| args.answer_column.clone()),
+        answer: args.answer(limit),
     };
     // A row that cannot be graded is found before the work begins.
     let count = rows.check(&args.added(), args.replace)?;
     let mut writer = RowWriter::create(&out)?;
     let report = match &args.command {
         None => {
-            let report = by_rules(&args, limit, &rows, count, &mut writer)?;
+            let report = by_rules(&args, &rows, count, &mut writer)?;
             writer.finish()?;
             report
         }
@@ -177,7 +188,30 @@ impl Args {
             );
             return Err(Mistake::new(message).into());
         }
+        if out.exists() && !self.force {
+            return Err(Mistake::new(format!(
+                "{}: is there already; choose another --out, or use --force to replace it",
+                out.display()
+            ))
+            .into());
+        }
         Ok(out.clone())
+    }
+
+    /// Where rules find the gold answer, and how they compare.
+    fn answer(&self, limit: Duration) -> Option<Answer> {
+        let grader = Grader {
+            kind: self.kind,
+            mode: self.mode,
+            extract: self.extract.clone(),
+            gold: self.gold,
+            decimals: self.decimals,
+            time_limit_ms: milliseconds(limit),
+        };
+        self.command.is_none().then(|| Answer {
+            column: self.answer_column.clone(),
+            grader,
+        })
     }
 
     fn limit(&self) -> anyhow::Result<Duration> {
@@ -237,27 +271,19 @@ fn milliseconds(limit: Duration) -> u64 {
 
 fn by_rules(
     args: &Args,
-    limit: Duration,
     rows: &Rows,
     count: u64,
     writer: &mut RowWriter,
 ) -> anyhow::Result<Report> {
-    let grader = Grader {
-        kind: args.kind,
-        mode: args.mode,
-        extract: args.extract.clone(),
-        decimals: args.decimals,
-        time_limit_ms: milliseconds(limit),
+    let Some(Answer { grader, .. }) = &rows.answer else {
+        return Err(anyhow::anyhow!("there are no rules to grade by"));
     };
-    let mut report = Report::rules();
+    let mut report = Report::rules(args.show_wrong);
     let mut progress = Progress::new("grading", count);
     for (done, row) in (1..).zip(rows.open()?) {
         let row = row?;
-        let verdict = grader.grade(&row.gold, &row.completion);
-        report.add(&verdict);
-        if !verdict.right && report.wrong.len() < args.show_wrong {
-            report.wrong.push(Wrong::new(&row, &verdict));
-        }
+        let verdict = grader.grade_against(&row.gold, &row.said());
+        report.add(&row, &verdict);
         let mut object = row.object;
         let reward = u8::from(verdict.right);
         object.insert(args.reward_column.clone(), reward.into());
@@ -266,6 +292,7 @@ fn by_rules(
         progress.at(done, || format!("{:.1} % right", 100.0 * report.share()));
     }
     progress.finish();
+    report.advise(grader);
     Ok(report)
 }
 

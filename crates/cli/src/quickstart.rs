@@ -333,6 +333,8 @@ impl Pipeline<'_> {
             "--out",
             &graded,
         ];
+        let again = |out: &str| replaced(Path::new(out));
+        let answers = [&answers[..], again(&graded)].concat();
         self.step("grade", &answers, |result| {
             let right = 100.0 * result["share"].as_f64().unwrap_or(f64::NAN);
             format!("{right:.1}% of the answers are right")
@@ -346,6 +348,7 @@ impl Pipeline<'_> {
             "--out",
             &judged,
         ];
+        let scores = [&scores[..], again(&judged)].concat();
         self.step("judge", &scores, |_| {
             "a score for each answer's steps".into()
         })?;

@@ -313,7 +313,7 @@ fn mistakes_about_what_is_asked_are_told_before_anything_is_loaded() {
     benchmark("sums.toml", &["--limit", "0"]).fails(2, &["limit is 0"]);
     benchmark("sums.toml", &["--thinking-tokens", "0"]).fails(2, &["--thinking-tokens 0"]);
     benchmark("sums.toml", &["--benchmark", "sums.toml"]).fails(2, &["is given twice"]);
-    benchmark("sums.toml", &["--data", "a", "--data", "b"]).fails(2, &["has a file already"]);
+    benchmark("sums.toml", &["--data", "a", "--data", "b"]).fails(2, &["has one already"]);
     let missing = ["--data", "missing.jsonl"];
     benchmark("sums.toml", &missing).fails(2, &["missing.jsonl", "check the path"]);
     place.write("empty.jsonl", "");
@@ -388,6 +388,129 @@ fn a_benchmark_without_data_says_what_to_download_and_finds_it_there() {
         .map(|row| row["gold"].clone())
         .collect();
     assert_eq!(golds, ["one and one\n#### 2"]);
+}
+
+#[test]
+fn columns_and_lists_of_answers_are_the_users_also_for_benchmarks_that_come_along() {
+    let place = place();
+    let rows: Vec<String> = (0..6)
+        .map(|i| {
+            let answers = json!([(3 * i).to_string(), format!("{}+{i}", 2 * i)]);
+            format!(
+                "{}\n",
+                json!({"body": format!("{i}+{i}+{i}="), "final_answer": answers})
+            )
+        })
+        .collect();
+    place.write("mine.jsonl", &rows.concat());
+    let run = |out: &str, options: &[&str]| {
+        let base = [
+            "--benchmark",
+            "math500",
+            "--data",
+            "mine.jsonl",
+            "--max-tokens",
+            "4",
+        ];
+        eval(&place, "model", out, &[&base, options].concat())
+    };
+    let refused = run("out", &[]);
+    refused.fails(
+        2,
+        &[
+            "no column `problem` or `question`",
+            "--prompt-column",
+            "--answer-column",
+        ],
+    );
+    let columns = ["--prompt-column", "body", "--answer-column", "final_answer"];
+    run("out", &columns).fails(2, &["mine.jsonl:1", "a list of 2 answers", "--gold any"]);
+    run("out", &[&columns[..], &["--gold", "any"]].concat()).succeeds();
+    let answers = place.lines("out/answers.jsonl");
+    assert_eq!(answers[1]["gold"], json!(["3", "2+1"]));
+    let asked = answers[1]["prompt"][0]["content"].as_str().unwrap();
+    assert!(asked.starts_with("1+1+1="), "{asked}");
+    let definition = &results(&place, "out")["benchmarks"][0]["definition"];
+    assert_eq!(definition["columns"]["answer"], json!(["final_answer"]));
+    assert_eq!(definition["grader"]["gold"], "any");
+
+    // Of several benchmarks, each has its own.
+    let several = [
+        "--benchmark",
+        "sums.toml",
+        "--benchmark",
+        "math500",
+        "--data",
+        "math500=mine.jsonl",
+    ];
+    let unnamed = [&several[..], &["--answer-column", "final_answer"]].concat();
+    eval(&place, "model", "two", &unnamed).fails(2, &["--answer-column NAME=final_answer"]);
+    let named = [
+        "--prompt-column",
+        "math500=body",
+        "--answer-column",
+        "math500=final_answer",
+        "--gold",
+        "all",
+        "--limit",
+        "2",
+        "--max-tokens",
+        "4",
+    ];
+    eval(&place, "model", "two", &[&several[..], &named].concat()).succeeds();
+}
+
+#[test]
+fn forced_thoughts_are_not_graded_whatever_ends_them() {
+    let place = place();
+    let options = [
+        "-k",
+        "1",
+        "--metric",
+        "avg@k",
+        "--limit",
+        "8",
+        "--thinking-tokens",
+        "20",
+    ];
+    let ends = ["--end-of-thinking", "::", "--max-tokens", "1"];
+    sums(&place, "out", &[&options[..], &ends].concat()).succeeds();
+    for row in place.lines("out/answers.jsonl") {
+        let text = row["completion"][0]["content"].as_str().unwrap();
+        let (_, answer) = text.split_once("::").unwrap();
+        if let Some(found) = row["extracted"].as_str() {
+            assert!(answer.contains(found), "{row}");
+        }
+    }
+}
+
+#[test]
+fn answers_that_never_leave_the_thoughts_which_the_template_opens_are_none() {
+    let place = place();
+    let mut tokenizer: Value = serde_json::from_str(&place.read("model/tokenizer.json")).unwrap();
+    tokenizer["added_tokens"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({
+            "id": 47, "content": "<think>", "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": false
+        }));
+    fixture::write_json(&place.path("model/tokenizer.json"), &tokenizer);
+    let template = fixture::CHAT_TEMPLATE.replace("assistant:{%", "assistant:<think>\n{%");
+    place.write("model/chat_template.jinja", &template);
+    let ended = sums(&place, "out", &[]).succeeds();
+    for row in place.lines("out/answers.jsonl") {
+        assert_eq!(
+            (&row["extracted"], &row["reward"]),
+            (&Value::Null, &json!(0))
+        );
+    }
+    let said = "sums: 72 of 72 answers cannot be read (thoughts only";
+    assert!(ended.stderr.contains(said), "{ended}");
+    // Without the template nothing is opened.
+    sums(&place, "plain", &["--plain"]).succeeds();
+    let rows = place.lines("plain/answers.jsonl");
+    assert!(rows.iter().any(|row| row["extracted"].is_string()));
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn program(place: &Workplace, name: &str, text: &str) -> String {
 
 fn grade(place: &Workplace, args: &[&str]) -> Ended {
     place.write("rows.jsonl", ROWS);
-    let mut all = vec!["grade", "rows.jsonl", "--out", "graded.jsonl"];
+    let mut all = vec!["grade", "rows.jsonl", "--out", "graded.jsonl", "--force"];
     all.extend(args);
     place.iwsft(&all)
 }
@@ -138,6 +138,26 @@ fn a_file_is_replaced_only_when_asked() {
         .iwsft(&["grade", "rows.jsonl", "--out", "./rows.jsonl"])
         .fails(2, &["rows.jsonl", "--in-place"]);
     assert_eq!(place.read("rows.jsonl"), ROWS);
+    place.write("graded.jsonl", "mine\n");
+    place
+        .iwsft(&["grade", "rows.jsonl", "--out", "graded.jsonl"])
+        .fails(2, &["graded.jsonl", "is there already", "--force"]);
+    let judge = program(&place, "judge.sh", "while read -r line; do echo 1; done");
+    place
+        .iwsft(&[
+            "grade",
+            "rows.jsonl",
+            "--out",
+            "graded.jsonl",
+            "--command",
+            &judge,
+        ])
+        .fails(2, &["graded.jsonl", "is there already", "--force"]);
+    assert_eq!(place.read("graded.jsonl"), "mine\n");
+    place
+        .iwsft(&["grade", "rows.jsonl", "--out", "graded.jsonl", "--force"])
+        .succeeds();
+    assert_eq!(place.lines("graded.jsonl").len(), 4);
     place.iwsft(&["grade", "rows.jsonl"]).fails(2, &["--out"]);
     place
         .iwsft(&["grade", "rows.jsonl", "--in-place"])
@@ -164,8 +184,13 @@ fn rows_that_cannot_be_graded_are_refused_before_any_is() {
             &["`answer`", "missing", "--answer-column", "`completion`"],
         ),
         (
-            r#"{"completion": "4", "answer": ["4"]}"#,
-            &["`answer`", "a list"],
+            r#"{"completion": "4", "answer": ["4", "5"]}"#,
+            &[
+                "`answer`",
+                "a list of 2 answers",
+                "--gold any",
+                "--gold all",
+            ],
         ),
         (
             r#"{"answer": "4", "text": "4"}"#,
@@ -462,4 +487,178 @@ fn what_a_grading_program_has_started_ends_with_the_command() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     assert!(place.exists("graded.jsonl.journal"));
+}
+
+/// Rows of these completions, with these gold answers.
+fn rows(pairs: &[(&str, Value)]) -> String {
+    pairs
+        .iter()
+        .map(|(completion, answer)| {
+            format!("{}\n", json!({"completion": completion, "answer": answer}))
+        })
+        .collect()
+}
+
+#[test]
+fn thoughts_are_no_answers_and_programs_get_the_whole_text() {
+    let place = Workplace::new();
+    let texts = [
+        (
+            "<think>The final answer is 8.</think>It is \\boxed{9}.",
+            json!(9),
+        ),
+        ("\\boxed{8}? No.</think>9", json!(9)),
+        ("<think>So it must be \\boxed{9}", json!(9)),
+    ];
+    place.write("thoughts.jsonl", &rows(&texts));
+    let args = ["grade", "thoughts.jsonl", "--out", "out.jsonl"];
+    let ended = place.iwsft(&args).succeeds();
+    assert!(ended.stdout.contains("1 (thoughts only 1)"), "{ended}");
+    let graded = place.lines("out.jsonl");
+    assert_eq!(column(&graded, "reward"), [json!(1), json!(1), json!(0)]);
+    assert_eq!(graded[2]["extracted"], Value::Null);
+
+    // A prompt may open the thoughts that its completion ends, or does not end.
+    let row = |completion: &str| {
+        let prompt = "4+5=<think>\n";
+        format!(
+            "{}\n",
+            json!({"prompt": prompt, "completion": completion, "answer": "9"})
+        )
+    };
+    place.write(
+        "open.jsonl",
+        &(row("8? 9.</think>9") + &row("It is \\boxed{9}")),
+    );
+    place
+        .iwsft(&["grade", "open.jsonl", "--out", "open-graded.jsonl"])
+        .succeeds();
+    let rewards = column(&place.lines("open-graded.jsonl"), "reward");
+    assert_eq!(rewards, [json!(1), json!(0)]);
+
+    let command = program(
+        &place,
+        "judge.sh",
+        r#"while read -r line; do
+            case "$line" in *think*) echo 1 ;; *) echo 0 ;; esac
+        done"#,
+    );
+    place
+        .iwsft(&[&args[..], &["--force", "--command", &command]].concat())
+        .succeeds();
+    let rewards = column(&place.lines("out.jsonl"), "reward");
+    assert_eq!(rewards, vec![json!(1); 3]);
+}
+
+#[test]
+fn a_list_of_gold_answers_means_what_the_user_says() {
+    let place = Workplace::new();
+    let answers = [
+        ("\\boxed{4}", json!(["4", "1/2"])),
+        (
+            "$x=\\boxed{0.5}$, $x=\\boxed{4}$",
+            json!("[\"4\", \"1/2\"]"),
+        ),
+        ("\\boxed{4}", json!(["4"])),
+    ];
+    place.write("lists.jsonl", &rows(&answers));
+    let rewards = |meaning: &str| {
+        let args = [
+            "grade",
+            "lists.jsonl",
+            "--out",
+            "out.jsonl",
+            "--force",
+            "--gold",
+        ];
+        place.iwsft(&[&args[..], &[meaning]].concat()).succeeds();
+        column(&place.lines("out.jsonl"), "reward")
+    };
+    assert_eq!(rewards("any"), [json!(1), json!(0), json!(1)]);
+    assert_eq!(rewards("all"), [json!(0), json!(1), json!(1)]);
+    let undecided = place.iwsft(&["grade", "lists.jsonl", "--out", "no.jsonl"]);
+    undecided.fails(2, &["lists.jsonl:1", "--gold any", "--gold all"]);
+    let letters = [
+        "grade",
+        "lists.jsonl",
+        "--out",
+        "no.jsonl",
+        "--gold",
+        "all",
+        "--kind",
+        "choice",
+    ];
+    place
+        .iwsft(&letters)
+        .fails(2, &["lists.jsonl:1", "letters"]);
+}
+
+#[test]
+fn answers_that_cannot_be_read_are_said_with_the_option_that_reads_them() {
+    let place = Workplace::new();
+    let texts: Vec<String> = (1..=12)
+        .map(|row| format!("{row} plus 1 is what?\n#### so {}", row + 1))
+        .collect();
+    let pairs: Vec<(&str, Value)> = (2..)
+        .zip(&texts)
+        .map(|(sum, text)| (&text[..], json!(sum)))
+        .collect();
+    place.write("odd.jsonl", &rows(&pairs));
+    let ended = place.iwsft(&[
+        "grade",
+        "odd.jsonl",
+        "--out",
+        "out.jsonl",
+        "--extract",
+        "last-line",
+    ]);
+    let ended = ended.succeeds();
+    for part in [
+        "12 of 12 answers cannot be read (unreadable 12)",
+        "--extract last-number reads 12",
+    ] {
+        assert!(ended.stderr.contains(part), "no {part:?} in {ended}");
+    }
+    assert!(ended.stdout.contains("(unreadable 12)"), "{ended}");
+    let json = place
+        .iwsft(&[
+            "grade",
+            "odd.jsonl",
+            "--out",
+            "json.jsonl",
+            "--extract",
+            "last-line",
+            "--json",
+        ])
+        .succeeds()
+        .json();
+    assert_eq!(json[0]["reasons"], json!({"unreadable": 12}));
+    assert_eq!(json[0]["advice"]["option"], "--extract last-number");
+    assert_eq!(json[0]["advice"]["right"], 12);
+
+    // Words against words: letter by letter.
+    let cities = [("Paris", json!("Rome")), ("It is Rome", json!("Paris"))];
+    place.write("cities.jsonl", &rows(&cities));
+    let ended = place.iwsft(&[
+        "grade",
+        "cities.jsonl",
+        "--out",
+        "cities-graded.jsonl",
+        "--extract",
+        "hash",
+    ]);
+    let ended = ended.succeeds();
+    assert!(
+        ended
+            .stderr
+            .contains("2 of 2 answers cannot be read (no answer 2)"),
+        "{ended}"
+    );
+    // What is read well is not commented.
+    let fine = [("It is 4", json!("4")), ("It is 5", json!("6"))];
+    place.write("fine.jsonl", &rows(&fine));
+    let ended = place
+        .iwsft(&["grade", "fine.jsonl", "--out", "fine-graded.jsonl"])
+        .succeeds();
+    assert!(!ended.stderr.contains("read"), "{ended}");
 }

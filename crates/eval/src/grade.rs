@@ -16,6 +16,7 @@
 //! assert!(!grader.grade("42", "The answer is 24.").right);
 //! ```
 
+mod boxes;
 mod budget;
 mod choice;
 mod clock;
@@ -23,14 +24,19 @@ mod compare;
 mod expression;
 mod extract;
 mod fold;
+mod gold;
+mod lettered;
 mod lexer;
 mod matrix;
 mod numeric;
 mod parser;
+mod phrases;
 mod polynomial;
+mod prose;
 mod quantity;
 mod relation;
 mod sets;
+mod thoughts;
 mod units;
 mod value;
 mod words;
@@ -40,6 +46,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use extract::Extraction;
+pub use gold::{Gold, GoldError, Several};
+pub use thoughts::leaves_open;
+
+pub(crate) use gold::plain;
 
 use budget::Budget;
 
@@ -81,6 +91,10 @@ pub struct Grader {
     /// Where answers stand; the first of these rules that finds something
     /// counts. Empty for the rules that suit the kind: [`Extraction::of`].
     pub extract: Vec<Extraction>,
+    /// What several right answers of a problem mean; a problem with several is
+    /// refused where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gold: Option<Several>,
     /// In lenient mode, decimals that an answer must have to count as the
     /// rounded value of an exact one: with 4, `0.3333` is right for `1/3` and
     /// `0.333` is not.
@@ -96,6 +110,7 @@ impl Default for Grader {
             kind: Kind::default(),
             mode: Mode::default(),
             extract: Vec::new(),
+            gold: None,
             decimals: 4,
             time_limit_ms: 1000,
         }
@@ -133,6 +148,8 @@ pub enum Reason {
     Unreadable,
     /// Wrong: the text has no answer.
     NoAnswer,
+    /// Wrong: the text ends within its thoughts, or has nothing else.
+    ThoughtsOnly,
     /// Wrong: the time limit or a limit on work was reached before the answer
     /// was found equal.
     Limit,
@@ -146,38 +163,41 @@ impl Reason {
             Self::SameText | Self::Exact | Self::Numeric | Self::Rounded
         )
     }
+
+    /// Whether no answer could be read: nothing was found, or what was found makes
+    /// no sense as what the grader compares.
+    pub fn is_unread(self) -> bool {
+        matches!(
+            self,
+            Self::NoAnswer | Self::ThoughtsOnly | Self::Unreadable | Self::Limit
+        )
+    }
 }
 
 impl Grader {
     /// Finds the answer in `text` and compares it with `gold`. The gold answer
     /// may stand in dollars or a box, behind GSM8K's `####`, or at the end of a
-    /// worked solution.
+    /// worked solution. Thoughts (`<think>` and its like) are no answer.
     pub fn grade(&self, gold: &str, text: &str) -> Verdict {
-        let rules = match &self.extract[..] {
-            [] => Extraction::of(self.kind),
-            rules => rules,
-        };
-        let letters = self.kind == Kind::Choice;
-        let found = rules.iter().find_map(|&rule| {
-            let answer = match letters {
-                true => choice::find(text, rule),
-                false => extract::find(text, rule),
-            };
-            answer.map(|answer| (answer, rule))
-        });
-        let Some((answer, rule)) = found else {
+        self.grade_against(&Gold::from(gold), text)
+    }
+
+    /// As [`Self::grade`], where there may be several right answers.
+    pub fn grade_against(&self, gold: &Gold, text: &str) -> Verdict {
+        let said = thoughts::said(text);
+        let Some((answer, rule)) = extract::find(&said, self.kind, &self.extract) else {
+            let thoughts = said.trim().is_empty() && !text.trim().is_empty();
             return Verdict {
                 right: false,
                 extracted: None,
                 found_by: None,
-                reason: Reason::NoAnswer,
+                reason: match thoughts {
+                    true => Reason::ThoughtsOnly,
+                    false => Reason::NoAnswer,
+                },
             };
         };
-        let gold = match letters {
-            true => choice::gold(gold),
-            false => extract::gold(gold, self.kind),
-        };
-        let reason = self.compare(&gold, &answer);
+        let reason = self.compare_with(gold, &answer);
         Verdict {
             right: reason.is_right(),
             extracted: Some(answer),
@@ -186,13 +206,40 @@ impl Grader {
         }
     }
 
-    /// Compares an answer with the gold answer, both as they are.
+    /// Compares an answer with what is right.
+    fn compare_with(&self, gold: &Gold, answer: &str) -> Reason {
+        let answers: Vec<String> = gold
+            .answers()
+            .iter()
+            .map(|gold| match self.kind {
+                Kind::Choice => choice::gold(gold),
+                kind => extract::gold(gold, kind),
+            })
+            .collect();
+        match (gold, self.kind) {
+            (Gold::Several(_, Several::All), Kind::Exact) => {
+                match fold::same_items(&answers, answer, self.mode) {
+                    true => Reason::SameText,
+                    false => Reason::Different,
+                }
+            }
+            (Gold::Several(_, Several::All), _) => self.compare(&answers.join(", "), answer),
+            _ => {
+                let mut reasons = answers.iter().map(|gold| self.compare(gold, answer));
+                let first = reasons.next().unwrap_or(Reason::NoAnswer);
+                match first.is_right() {
+                    true => first,
+                    false => reasons.find(|reason| reason.is_right()).unwrap_or(first),
+                }
+            }
+        }
+    }
+
+    /// Compares an answer with the gold answer, both as they are. The letter of a
+    /// choice in front of a value is no part of it: `(E) 7` is 7, and it is E.
     pub fn compare(&self, gold: &str, answer: &str) -> Reason {
         let same = match (self.kind, self.mode) {
-            (Kind::Math, _) => {
-                let mut budget = Budget::new(Duration::from_millis(self.time_limit_ms));
-                return compare::compare(gold, answer, self.mode, self.decimals, &mut budget);
-            }
+            (Kind::Math, _) => return self.compare_mathematics(gold, answer),
             (Kind::Choice, _) => gold.eq_ignore_ascii_case(answer),
             (Kind::Exact, Mode::Strict) => gold.trim() == answer.trim(),
             (Kind::Exact, Mode::Lenient) => fold::words(gold) == fold::words(answer),
@@ -201,5 +248,31 @@ impl Grader {
             true => Reason::SameText,
             false => Reason::Different,
         }
+    }
+
+    fn compare_mathematics(&self, gold: &str, answer: &str) -> Reason {
+        let compare = |gold: &str, answer: &str| {
+            let mut budget = Budget::new(Duration::from_millis(self.time_limit_ms));
+            compare::compare(gold, answer, self.mode, self.decimals, &mut budget)
+        };
+        let reason = compare(gold, answer);
+        if reason.is_right() {
+            return reason;
+        }
+        let (of_gold, of_answer) = (lettered::split(gold), lettered::split(answer));
+        match (of_gold.value, of_answer.value) {
+            (None, None) => reason,
+            // One of them is its letter alone, or has none.
+            (Some(_), None) if of_answer.letter.is_some() => same_letter(of_gold, of_answer),
+            (None, Some(_)) if of_gold.letter.is_some() => same_letter(of_gold, of_answer),
+            (of_gold, of_answer) => compare(of_gold.unwrap_or(gold), of_answer.unwrap_or(answer)),
+        }
+    }
+}
+
+fn same_letter(gold: lettered::Lettered<'_>, answer: lettered::Lettered<'_>) -> Reason {
+    match gold.letter == answer.letter {
+        true => Reason::SameText,
+        false => Reason::Different,
     }
 }

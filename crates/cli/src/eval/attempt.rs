@@ -1,6 +1,8 @@
 //! One answer as it grows, and budget forcing: the thinking of a model is cut
 //! short, or drawn out, as in s1 (arXiv 2501.19393, section 3.1).
 
+use std::borrow::Cow;
+
 use iwsft_lm::{Completion, Finish};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,8 @@ pub(crate) struct Attempt {
     pub(crate) tokens: usize,
     /// Pieces that it has.
     pub(crate) pieces: usize,
+    /// Where the answer begins; of forced thinking, behind its end.
+    begins: Option<usize>,
     /// Most tokens of the answer.
     max_tokens: usize,
     state: State,
@@ -87,8 +91,20 @@ impl Attempt {
             text: String::new(),
             tokens: 0,
             pieces: 0,
+            begins: forcing.is_none().then_some(0),
             max_tokens,
             state,
+        }
+    }
+
+    /// The text as it is graded: what was thought before, by force, is not the
+    /// answer, whatever ends it. `thinks`: the prompt has opened thoughts.
+    pub(crate) fn answer(&self, thinks: bool) -> Cow<'_, str> {
+        match self.begins {
+            Some(0) if !thinks => Cow::Borrowed(&self.text),
+            Some(0) => Cow::Owned(format!("<think>{}", self.text)),
+            Some(begins) => Cow::Borrowed(&self.text[begins..]),
+            None => Cow::Owned(format!("<think>{}", self.text)),
         }
     }
 
@@ -130,6 +146,7 @@ impl Attempt {
                     self.text += &forcing.wait_text;
                 } else {
                     self.text += &forcing.end;
+                    self.begins = Some(self.text.len());
                     self.state = State::Answering;
                 }
             }
@@ -206,6 +223,8 @@ mod tests {
         attempt.push(piece("42", 2, Finish::Stop));
         assert_eq!(attempt.next(), None);
         assert_eq!((attempt.text.as_str(), attempt.tokens), ("42", 2));
+        assert_eq!(attempt.answer(false), "42");
+        assert_eq!(attempt.answer(true), "<think>42");
     }
 
     #[test]
@@ -216,6 +235,7 @@ mod tests {
         assert_eq!(draws(&attempt), (9, false));
         attempt.push(piece("42", 2, Finish::Stop));
         assert_eq!(attempt.text, "hm hm</think>42");
+        assert_eq!(attempt.answer(true), "42");
         assert!(attempt.is_done());
     }
 
@@ -228,6 +248,7 @@ mod tests {
             (attempt.text.as_str(), attempt.finish()),
             ("hm hm", Finish::Length)
         );
+        assert_eq!(attempt.answer(false), "<think>hm hm");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use anyhow::Context;
 use iwsft_eval::benchmark::{
     self, Benchmark, Columns, HubCache, Metric, Names, Problem, Row, Source,
 };
-use iwsft_eval::grade::{self, Grader};
+use iwsft_eval::grade::{self, Grader, Several};
 use iwsft_lm::Sampling;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -35,6 +35,32 @@ pub(crate) struct Overrides {
     /// Decides what is drawn, and how choices are shuffled.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+    /// What a list of right answers means: any (each is right alone) or all.
+    #[arg(long, value_name = "MEANING", value_parser = meaning)]
+    pub(crate) gold: Option<Several>,
+}
+
+fn meaning(text: &str) -> Result<Several, String> {
+    serde_json::from_value(json!(text)).map_err(|error| error.to_string())
+}
+
+/// What is changed of the columns of a benchmark.
+#[derive(Debug, Default)]
+pub(crate) struct ColumnOverrides {
+    pub(crate) prompt_column: Option<String>,
+    pub(crate) answer_column: Option<String>,
+}
+
+impl ColumnOverrides {
+    pub(crate) fn apply(self, benchmark: &mut Benchmark) {
+        let columns = &mut benchmark.columns;
+        if let Some(name) = self.prompt_column {
+            columns.question = Names(vec![name]);
+        }
+        if let Some(name) = self.answer_column {
+            columns.answer = Names(vec![name]);
+        }
+    }
 }
 
 /// What is changed of how a benchmark draws answers.
@@ -124,12 +150,7 @@ pub(crate) fn benchmark(name: &str) -> anyhow::Result<Benchmark> {
 }
 
 /// A benchmark of one's own problems, asked as they are.
-pub(crate) fn own(
-    problems: &Path,
-    prompt_column: &str,
-    answer_column: &str,
-    kind: grade::Kind,
-) -> Benchmark {
+pub(crate) fn own(problems: &Path, kind: grade::Kind) -> Benchmark {
     let name = problems.file_stem().unwrap_or_default();
     Benchmark {
         name: name.to_string_lossy().into_owned(),
@@ -145,8 +166,8 @@ pub(crate) fn own(
             ..Source::default()
         },
         columns: Columns {
-            question: Names(vec![prompt_column.to_owned()]),
-            answer: Names(vec![answer_column.to_owned()]),
+            question: Names(vec!["question".to_owned()]),
+            answer: Names(vec!["answer".to_owned()]),
             ..Columns::default()
         },
         grader: Grader {
@@ -157,33 +178,34 @@ pub(crate) fn own(
     }
 }
 
-/// For each benchmark the file that `--data` gives it.
-pub(crate) fn data_of(
+/// For each benchmark what `option` says of it, as VALUE or NAME=VALUE.
+pub(crate) fn of_each(
+    option: &str,
     benchmarks: &[String],
-    data: &[String],
-) -> Result<Vec<Option<PathBuf>>, Mistake> {
-    let mut files = vec![None; benchmarks.len()];
-    for given in data {
-        let named = given.split_once('=').and_then(|(name, file)| {
+    given: &[String],
+) -> Result<Vec<Option<String>>, Mistake> {
+    let mut values = vec![None; benchmarks.len()];
+    for given in given {
+        let named = given.split_once('=').and_then(|(name, value)| {
             let index = benchmarks.iter().position(|benchmark| benchmark == name)?;
-            Some((index, file))
+            Some((index, value))
         });
-        let (index, file) = match (named, benchmarks.len()) {
+        let (index, value) = match (named, benchmarks.len()) {
             (Some(named), _) => named,
             (None, 1) => (0, given.as_str()),
             (None, _) => {
                 return Err(Mistake::new(format!(
-                    "--data {given}: which benchmark's? With several, write --data NAME=FILE"
+                    "{option} {given}: which benchmark's? With several, write {option} NAME={given}"
                 )));
             }
         };
-        if files[index].replace(PathBuf::from(file)).is_some() {
+        if values[index].replace(value.to_owned()).is_some() {
             return Err(Mistake::new(format!(
-                "--data {given}: the benchmark has a file already"
+                "{option} {given}: the benchmark has one already"
             )));
         }
     }
-    Ok(files)
+    Ok(values)
 }
 
 impl Exam {
@@ -254,7 +276,8 @@ impl Exam {
                 .messages
                 .iter()
                 .for_each(|message| add(&message.content));
-            add(&problem.answer);
+            let answers = problem.answer.answers().iter();
+            answers.for_each(|answer| add(answer));
         }
         hasher.finalize().to_hex().to_string()
     }
@@ -297,6 +320,18 @@ impl Exam {
         }
         let texts: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
         Prompt::Text(texts.join("\n\n"))
+    }
+
+    /// Whether answers begin within thoughts that the prompt has opened.
+    pub(crate) fn opens_thoughts(
+        &self,
+        generator: &dyn Generator,
+        chat: bool,
+    ) -> anyhow::Result<bool> {
+        match self.problems.is_empty() {
+            true => Ok(false),
+            false => generator.opens_thoughts(&self.prompt(0, chat)),
+        }
     }
 
     /// Draws until all attempts are complete or have failed. `on_piece` gets each
@@ -397,6 +432,7 @@ impl Overrides {
             return Err(Mistake::new("limit is 0; ask at least 1 problem").into());
         }
         benchmark.k = self.k.unwrap_or(benchmark.k);
+        benchmark.grader.gold = self.gold.or(benchmark.grader.gold);
         if let Some(metrics) = &self.metrics {
             benchmark.metrics = metrics.clone();
         }
@@ -433,25 +469,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn data_belongs_to_the_benchmark_that_is_named() {
+    fn a_value_belongs_to_the_benchmark_that_is_named() {
         let benchmarks = ["gsm8k".to_owned(), "amc23".to_owned()];
         let of = |benchmarks: &[String], data: &[&str]| {
             let data: Vec<String> = data.iter().map(|&data| data.to_owned()).collect();
-            data_of(benchmarks, &data).map_err(|error| error.to_string())
+            of_each("--data", benchmarks, &data).map_err(|error| error.to_string())
         };
         let named = of(&benchmarks, &["amc23=a=b.jsonl"]);
         assert_eq!(named.unwrap(), [None, Some("a=b.jsonl".into())]);
         let alone = of(&benchmarks[..1], &["x=y.jsonl"]);
         assert_eq!(alone.unwrap(), [Some("x=y.jsonl".into())]);
-        assert!(
-            of(&benchmarks, &["a.jsonl"])
-                .unwrap_err()
-                .contains("NAME=FILE")
-        );
-        assert!(
-            of(&benchmarks[..1], &["a", "b"])
-                .unwrap_err()
-                .contains("already")
-        );
+        let unnamed = of(&benchmarks, &["a.jsonl"]).unwrap_err();
+        assert!(unnamed.contains("--data NAME=a.jsonl"), "{unnamed}");
+        let twice = of(&benchmarks[..1], &["a", "b"]).unwrap_err();
+        assert!(twice.contains("already"), "{twice}");
     }
 }

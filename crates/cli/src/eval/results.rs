@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use iwsft_data::RowWriter;
 use iwsft_eval::benchmark::{Benchmark, Graded, Metric};
+use iwsft_eval::grade::Reason;
 use iwsft_eval::statistics::{Estimate, Method};
 use iwsft_files::write_atomically;
 use rayon::prelude::*;
@@ -14,7 +15,9 @@ use super::attempt::{Attempt, Forcing};
 use super::exam::{DataFile, Exam};
 use super::model::OpenModel;
 use crate::generator::Prompt;
+use crate::grade::Reasons;
 use crate::mistake::Mistake;
+use crate::progress::say;
 use crate::table::Table;
 
 /// `results.json`.
@@ -94,12 +97,13 @@ pub(crate) struct ProblemResult {
 struct GradedAttempt<'a> {
     attempt: &'a Attempt,
     graded: Graded,
+    reason: Reason,
 }
 
 impl BenchmarkResults {
-    /// Grades the attempts of an exam.
-    pub(crate) fn of(exam: &Exam, attempts: &[Attempt]) -> Self {
-        Self::of_graded(exam, &grade(exam, attempts))
+    /// Grades the attempts of an exam; `thinks` as in [`Attempt::answer`].
+    pub(crate) fn of(exam: &Exam, attempts: &[Attempt], thinks: bool) -> Self {
+        Self::of_graded(exam, &grade(exam, attempts, thinks))
     }
 
     fn of_graded(exam: &Exam, answers: &[GradedAttempt]) -> Self {
@@ -161,18 +165,23 @@ fn count(answers: &[GradedAttempt], is: impl Fn(&GradedAttempt) -> bool) -> usiz
     answers.iter().filter(|answer| is(answer)).count()
 }
 
-fn grade<'a>(exam: &Exam, attempts: &'a [Attempt]) -> Vec<GradedAttempt<'a>> {
+fn grade<'a>(exam: &Exam, attempts: &'a [Attempt], thinks: bool) -> Vec<GradedAttempt<'a>> {
     let Benchmark { k, grader, .. } = &exam.benchmark;
     attempts
         .par_iter()
         .enumerate()
         .map(|(index, attempt)| {
-            let verdict = grader.grade(&exam.problems[index / k].answer, &attempt.text);
+            let gold = &exam.problems[index / k].answer;
+            let verdict = grader.grade_against(gold, &attempt.answer(thinks));
             let graded = Graded {
                 right: verdict.right,
                 extracted: verdict.extracted,
             };
-            GradedAttempt { attempt, graded }
+            GradedAttempt {
+                attempt,
+                graded,
+                reason: verdict.reason,
+            }
         })
         .collect()
 }
@@ -187,7 +196,9 @@ pub(crate) fn write(
     let mut writer = RowWriter::create(&answers_in(out))?;
     let mut benchmarks = Vec::new();
     for (exam, attempts) in exams.iter().zip(attempts) {
-        let answers = grade(exam, attempts);
+        let thinks = exam.opens_thoughts(&*model.generator, model.chat)?;
+        let answers = grade(exam, attempts, thinks);
+        say_unread(out, exam, &answers);
         for (index, answer) in answers.iter().enumerate() {
             if answer.attempt.is_failed() {
                 continue;
@@ -211,6 +222,21 @@ pub(crate) fn write(
     text.push(b'\n');
     write_atomically(&Results::path_in(out), &text)?;
     Ok(results)
+}
+
+/// Says so where most answers cannot be read.
+fn say_unread(out: &Path, exam: &Exam, answers: &[GradedAttempt]) {
+    let mut reasons = Reasons::default();
+    answers.iter().for_each(|answer| reasons.add(answer.reason));
+    let (unread, all) = (reasons.unread(), answers.len());
+    if 2 * unread > all {
+        say(&format!(
+            "{}: {unread} of {all} answers cannot be read ({reasons}); which rules would read them, \
+             `iwsft grade {} --answer-column gold --replace --out FILE` tells",
+            exam.name(),
+            answers_in(out).display()
+        ));
+    }
 }
 
 /// A line of `answers.jsonl`, which can be trained on as it is.

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use iwsft_engine::Tensor;
 use iwsft_eval::benchmark::Metric;
+use iwsft_eval::grade::Several;
 use iwsft_lm::{LanguageModel, Room};
 use iwsft_train::{Evaluator, SourceError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::exam::{self, Exam, Overrides, SamplingOverrides};
+use super::exam::{self, ColumnOverrides, Exam, Overrides, SamplingOverrides};
 use super::results::BenchmarkResults;
 use crate::embedded::Embedded;
 use crate::generator::Generator;
@@ -29,9 +30,16 @@ pub(crate) struct EvalSection {
     pub(crate) benchmark: Option<String>,
     /// The benchmark's data, where it is not in the hub's cache.
     pub(crate) data: Option<PathBuf>,
-    /// A file of problems instead of a benchmark, with the columns `question` and
-    /// `answer`.
+    /// A file of problems instead of a benchmark.
     pub(crate) problems: Option<PathBuf>,
+    /// Column with what is asked, where it is not the benchmark's; `question` of
+    /// `problems`.
+    pub(crate) prompt_column: Option<String>,
+    /// Column with the right answer, where it is not the benchmark's; `answer` of
+    /// `problems`.
+    pub(crate) answer_column: Option<String>,
+    /// What a list of right answers means: any or all.
+    pub(crate) gold: Option<Several>,
     /// Ask in plain text, without the model's chat template.
     #[serde(default)]
     pub(crate) plain: bool,
@@ -71,6 +79,13 @@ impl EvalSection {
         option("benchmark", self.benchmark.clone());
         option("data", path(&self.data));
         option("problems", path(&self.problems));
+        option("prompt-column", self.prompt_column.clone());
+        option("answer-column", self.answer_column.clone());
+        let gold = self.gold.map(|gold| json!(gold));
+        option(
+            "gold",
+            gold.and_then(|gold| Some(gold.as_str()?.to_owned())),
+        );
         option("limit", self.limit.map(|limit| limit.to_string()));
         option("seed", self.seed.map(|seed| seed.to_string()));
         for metric in self.metrics.iter().flatten() {
@@ -103,15 +118,21 @@ impl EvalSection {
             metrics: self.metrics.clone(),
             limit: self.limit,
             seed: self.seed,
+            gold: self.gold,
         };
-        let benchmark = match (&self.benchmark, &self.problems) {
+        let mut benchmark = match (&self.benchmark, &self.problems) {
             (Some(name), None) => exam::benchmark(name)?,
-            (None, Some(problems)) => exam::own(problems, "question", "answer", Default::default()),
+            (None, Some(problems)) => exam::own(problems, Default::default()),
             _ => {
                 let message = "[eval] needs either `benchmark` or `problems`";
                 return Err(Mistake::new(message).into());
             }
         };
+        let columns = ColumnOverrides {
+            prompt_column: self.prompt_column.clone(),
+            answer_column: self.answer_column.clone(),
+        };
+        columns.apply(&mut benchmark);
         Exam::open(
             benchmark,
             self.data.clone(),
@@ -187,7 +208,8 @@ impl<'a> TrainingExam<'a> {
             &mut missing,
         )?;
         missing.end("answers", attempts.len(), false)?;
-        let results = BenchmarkResults::of(exam, &attempts);
+        let thinks = exam.opens_thoughts(generator, self.chat)?;
+        let results = BenchmarkResults::of(exam, &attempts, thinks);
         let metrics = results.metrics.iter().map(|metric| {
             json!({
                 "metric": metric.metric,

@@ -5,12 +5,15 @@ use std::io::Write;
 use std::path::Path;
 
 use anstyle::Style;
-use iwsft_eval::grade::{Reason, Verdict};
+use iwsft_eval::grade::{Gold, Grader, Reason, Verdict};
 use iwsft_eval::statistics::wilson;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::advice::{Advice, MOST_TRIED, advice};
+use super::reasons::Reasons;
 use super::rows::Row;
+use crate::progress::say;
 use crate::table::{Table, print_json};
 use crate::terminal;
 
@@ -24,15 +27,20 @@ pub(super) struct Report {
     rewards: f64,
     /// Of rules: rows by the rule that found their answer.
     found: Option<BTreeMap<String, usize>>,
-    limited: usize,
-    pub(super) wrong: Vec<Wrong>,
+    /// Of rules: rows by how their verdict came about.
+    reasons: Reasons,
+    wrong: Vec<Wrong>,
+    show_wrong: usize,
+    /// The first wrong rows, to try other rules on.
+    tried: Vec<Row>,
+    advice: Option<Advice>,
 }
 
 /// A wrong answer, to look at.
 #[derive(Serialize)]
 pub(super) struct Wrong {
     at: String,
-    gold: String,
+    gold: Gold,
     extracted: Option<String>,
     reason: Reason,
     /// The end of the completion.
@@ -40,7 +48,7 @@ pub(super) struct Wrong {
 }
 
 impl Wrong {
-    pub(super) fn new(row: &Row, verdict: &Verdict) -> Self {
+    fn new(row: &Row, verdict: &Verdict) -> Self {
         let text = row.completion.trim_end();
         let start = text.char_indices().rev().nth(SHOWN).map_or(0, |(at, _)| at);
         Self {
@@ -54,33 +62,70 @@ impl Wrong {
 }
 
 impl Report {
-    pub(super) fn rules() -> Self {
+    /// Of rules; the first `show_wrong` wrong answers are shown.
+    pub(super) fn rules(show_wrong: usize) -> Self {
         Self {
             rows: 0,
             rewards: 0.0,
             found: Some(BTreeMap::new()),
-            limited: 0,
+            reasons: Reasons::default(),
             wrong: Vec::new(),
+            show_wrong,
+            tried: Vec::new(),
+            advice: None,
         }
     }
 
     pub(super) fn program() -> Self {
         Self {
             found: None,
-            ..Self::rules()
+            ..Self::rules(0)
         }
     }
 
-    pub(super) fn add(&mut self, verdict: &Verdict) {
+    pub(super) fn add(&mut self, row: &Row, verdict: &Verdict) {
         self.rows += 1;
         self.rewards += f64::from(u8::from(verdict.right));
-        self.limited += usize::from(verdict.reason == Reason::Limit);
+        self.reasons.add(verdict.reason);
         if let Some(found) = &mut self.found {
             let rule = match verdict.found_by {
                 Some(rule) => name(&rule),
                 None => "none".to_owned(),
             };
             *found.entry(rule).or_default() += 1;
+        }
+        if verdict.right {
+            return;
+        }
+        if self.wrong.len() < self.show_wrong {
+            self.wrong.push(Wrong::new(row, verdict));
+        }
+        if self.tried.len() < MOST_TRIED {
+            self.tried.push(row.clone());
+        }
+    }
+
+    /// Where most answers cannot be read, or none is right, says so, and which
+    /// option would help.
+    pub(super) fn advise(&mut self, grader: &Grader) {
+        let most = 2 * self.reasons.unread() > self.rows;
+        let none = self.rows > 0 && self.rewards == 0.0;
+        if !most && !none {
+            return;
+        }
+        self.advice = advice(grader, &self.tried, most);
+        let (rows, reasons) = (self.rows, &self.reasons);
+        let unread = reasons.unread();
+        let said = match most {
+            true => format!("{unread} of {rows} answers cannot be read ({reasons})"),
+            false => "no answer is right".to_owned(),
+        };
+        match &self.advice {
+            Some(advice) => say(&format!("{said}; {advice}")),
+            None if most => say(&format!(
+                "{said}; --show-wrong 3 shows some, and --extract names where answers stand"
+            )),
+            None => {}
         }
     }
 
@@ -106,7 +151,9 @@ impl Report {
                     "share": self.share(),
                     "interval": interval(),
                     "found": found,
-                    "limited": self.limited,
+                    "reasons": self.reasons,
+                    "limited": self.reasons.of(Reason::Limit),
+                    "advice": self.advice,
                     "out": out,
                     "wrong": self.wrong,
                 })),
@@ -137,8 +184,9 @@ impl Report {
                 for (rule, count) in found {
                     table.row([format!("found by {rule}"), count.to_string()]);
                 }
-                if self.limited > 0 {
-                    table.row(["at the limit".into(), self.limited.to_string()]);
+                if self.reasons.unread() > 0 {
+                    let why = format!("{} ({})", self.reasons.unread(), self.reasons);
+                    table.row(["not read".into(), why]);
                 }
             }
         }
@@ -153,9 +201,9 @@ impl Report {
         for wrong in &self.wrong {
             writeln!(
                 to,
-                "\n{heading}{}{heading:#}: gold {:?}, found {}: {}",
+                "\n{heading}{}{heading:#}: gold {}, found {}: {}",
                 terminal::plain(&wrong.at.to_string()),
-                wrong.gold,
+                json!(wrong.gold),
                 match &wrong.extracted {
                     Some(answer) => format!("{answer:?}"),
                     None => "nothing".to_owned(),
@@ -169,7 +217,7 @@ impl Report {
 }
 
 /// The name that a value has in files.
-fn name(value: &impl Serialize) -> String {
+pub(super) fn name(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(name)) => name,
         _ => String::new(),

@@ -1,8 +1,10 @@
 //! Rows to grade: where their completion and gold answer stand.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use iwsft_data::{Location, read_objects};
+use iwsft_eval::grade::{Gold, Grader, leaves_open};
 use serde_json::{Map, Value};
 
 use crate::mistake::Mistake;
@@ -12,17 +14,51 @@ pub(super) struct Rows {
     pub(super) path: PathBuf,
     /// Column of the completion; `completion` or `messages` where nothing is said.
     pub(super) completion: Option<String>,
-    /// Column of the gold answer, where one is needed.
-    pub(super) answer: Option<String>,
+    /// The gold answer, where one is needed.
+    pub(super) answer: Option<Answer>,
+}
+
+/// Where the gold answer stands, and how it is compared.
+pub(super) struct Answer {
+    pub(super) column: String,
+    pub(super) grader: Grader,
 }
 
 /// A row with its texts.
+#[derive(Clone)]
 pub(super) struct Row {
     pub(super) at: Location,
     pub(super) object: Map<String, Value>,
     /// Empty where a program grades, which sees the whole row.
     pub(super) completion: String,
-    pub(super) gold: String,
+    pub(super) gold: Gold,
+}
+
+impl Row {
+    /// A row for a program, which sees all of it.
+    pub(super) fn whole(at: Location, object: Map<String, Value>) -> Self {
+        Self {
+            at,
+            object,
+            completion: String::new(),
+            gold: Gold::default(),
+        }
+    }
+
+    /// The completion as it is graded.
+    pub(super) fn said(&self) -> Cow<'_, str> {
+        let prompt = self.object.get("prompt").unwrap_or(&Value::Null);
+        said(prompt, &self.completion)
+    }
+}
+
+/// A completion as it is graded: where its prompt opens thoughts, it begins with
+/// them.
+pub(super) fn said<'a>(prompt: &Value, completion: &'a str) -> Cow<'a, str> {
+    match prompt {
+        Value::String(prompt) if leaves_open(prompt) => Cow::Owned(format!("<think>{completion}")),
+        _ => Cow::Borrowed(completion),
+    }
 }
 
 impl Rows {
@@ -50,15 +86,10 @@ impl Rows {
 
     fn row(&self, at: Location, object: Map<String, Value>) -> anyhow::Result<Row> {
         let Some(answer) = &self.answer else {
-            return Ok(Row {
-                at,
-                object,
-                completion: String::new(),
-                gold: String::new(),
-            });
+            return Ok(Row::whole(at, object));
         };
         let completion = self.completion(&at, &object)?;
-        let gold = gold(&at, &object, answer)?;
+        let gold = gold(&at, &object, &answer.column, &answer.grader)?;
         Ok(Row {
             at,
             object,
@@ -103,16 +134,20 @@ pub(super) fn gold(
     at: &Location,
     object: &Map<String, Value>,
     answer: &str,
-) -> Result<String, Mistake> {
-    match object.get(answer) {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(Value::Number(number)) => Ok(number.to_string()),
-        found => Err(Mistake::new(format!(
-            "{at}: `{answer}`, the gold answer, is {}; expected text or a number. \
+    grader: &Grader,
+) -> Result<Gold, Mistake> {
+    let wrong = |reason: String| {
+        Mistake::new(format!(
+            "{at}: `{answer}`, the gold answer, is {reason}. \
              --answer-column (in a recipe: answer_column) names another column; this row has {}",
-            describe(found),
             names(object),
-        ))),
+        ))
+    };
+    match object.get(answer) {
+        None => Err(wrong(
+            "missing; expected text, a number, or a list of these".to_owned(),
+        )),
+        Some(value) => Gold::read(value, grader).map_err(|error| wrong(error.to_string())),
     }
 }
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use iwsft_data::Location;
-use iwsft_eval::grade::{Extraction, Grader, Kind, Mode};
+use iwsft_eval::grade::{Extraction, Grader, Kind, Mode, Several};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::program::Program;
-use super::rows::{Row, gold};
+use super::rows::{Row, gold, said};
 use super::{milliseconds, time_limit};
 use crate::mistake::Mistake;
 
@@ -24,6 +24,8 @@ pub(crate) struct GradeSection {
     /// Rules that find the answer, in order; those that suit the kind where
     /// there are none.
     pub(crate) extract: Vec<Extraction>,
+    /// What a list of gold answers means: any or all.
+    pub(crate) gold: Option<Several>,
     /// Decimals that an answer needs to count as an exact value rounded.
     pub(crate) decimals: u32,
     /// Most seconds for a row: 1, or of silence of a program 60.
@@ -41,6 +43,7 @@ impl Default for GradeSection {
             kind: grader.kind,
             mode: grader.mode,
             extract: grader.extract,
+            gold: grader.gold,
             decimals: grader.decimals,
             time_limit: None,
             command: None,
@@ -64,18 +67,14 @@ impl GradeSection {
     /// Refuses what cannot grade.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         self.limit()?;
-        let rules = (&self.kind, &self.mode, &self.extract, self.decimals);
-        let default = Self::default();
-        let defaults = (
-            &default.kind,
-            &default.mode,
-            &default.extract,
-            default.decimals,
-        );
-        if self.command.is_some() && rules != defaults {
+        let default = Grader {
+            time_limit_ms: milliseconds(self.limit()?),
+            ..Grader::default()
+        };
+        if self.command.is_some() && self.grader()? != default {
             return Err(Mistake::new(
-                "`grade.command` grades instead of the rules; remove `kind`, `mode`, `extract` and \
-                 `decimals`, or the command",
+                "`grade.command` grades instead of the rules; remove `kind`, `mode`, `extract`, \
+                 `gold` and `decimals`, or the command",
             )
             .into());
         }
@@ -93,6 +92,9 @@ impl GradeSection {
                 arguments.push(format!("--mode={}", name(json!(self.mode))));
                 arguments.push(format!("--decimals={}", self.decimals));
                 arguments.push(format!("--answer-column={}", self.answer_column));
+                if let Some(gold) = self.gold {
+                    arguments.push(format!("--gold={}", name(json!(gold))));
+                }
                 if !self.extract.is_empty() {
                     let rules: Vec<String> =
                         self.extract.iter().map(|rule| name(json!(rule))).collect();
@@ -109,7 +111,7 @@ impl GradeSection {
     /// Refuses a row of prompts that completions could not be graded for.
     pub(crate) fn check_row(&self, at: &Location, row: &Map<String, Value>) -> anyhow::Result<()> {
         if self.command.is_none() {
-            gold(at, row, &self.answer_column)?;
+            gold(at, row, &self.answer_column, &self.grader()?)?;
         }
         Ok(())
     }
@@ -124,18 +126,13 @@ impl GradeSection {
     }
 
     fn by_rules(&self, completions: &[Completed<'_>]) -> anyhow::Result<Vec<f32>> {
-        let grader = Grader {
-            kind: self.kind,
-            mode: self.mode,
-            extract: self.extract.clone(),
-            decimals: self.decimals,
-            time_limit_ms: milliseconds(self.limit()?),
-        };
+        let grader = self.grader()?;
         completions
             .par_iter()
             .map(|each| {
-                let gold = gold(each.at, each.row, &self.answer_column)?;
-                Ok(f32::from(u8::from(grader.grade(&gold, each.text).right)))
+                let gold = gold(each.at, each.row, &self.answer_column, &grader)?;
+                let verdict = grader.grade_against(&gold, &said(each.prompt, each.text));
+                Ok(f32::from(u8::from(verdict.right)))
             })
             .collect()
     }
@@ -148,12 +145,7 @@ impl GradeSection {
             object.insert("prompt".into(), each.prompt.clone());
             object.insert("completion".into(), each.text.into());
             object.extend(each.row.clone());
-            Ok(Row {
-                at: each.at.clone(),
-                object,
-                completion: String::new(),
-                gold: String::new(),
-            })
+            Ok(Row::whole(each.at.clone(), object))
         });
         let mut rewards = Vec::with_capacity(completions.len());
         let mut program = Program::start(command, self.limit()?, REWARD)?;
@@ -169,6 +161,17 @@ impl GradeSection {
             Ok(())
         })?;
         Ok(rewards)
+    }
+
+    fn grader(&self) -> anyhow::Result<Grader> {
+        Ok(Grader {
+            kind: self.kind,
+            mode: self.mode,
+            extract: self.extract.clone(),
+            gold: self.gold,
+            decimals: self.decimals,
+            time_limit_ms: milliseconds(self.limit()?),
+        })
     }
 
     fn limit(&self) -> anyhow::Result<Duration> {

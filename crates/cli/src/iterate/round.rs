@@ -163,6 +163,7 @@ impl Rounds<'_> {
             format!("--out={}", graded.display()),
         ];
         arguments.extend(self.recipe.grade.arguments());
+        arguments.extend(replaced(&graded).iter().map(|&option| option.to_owned()));
         self.step(folder, "grade", &arguments, |result| {
             let reward = share(result).unwrap_or(f64::NAN);
             format!("mean reward {reward:.3}")

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::grade::GoldError;
+
 /// Why a benchmark cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchmarkError {
@@ -40,7 +42,7 @@ pub enum BenchmarkError {
     /// A row lacks a column.
     #[error(
         "{at}: the row has no column {expected}; it has {found}; \
-         name the right one in `columns` of the benchmark"
+         name the right one with --prompt-column or --answer-column, or in `columns` of the benchmark"
     )]
     Column {
         /// File and row.
@@ -61,6 +63,16 @@ pub enum BenchmarkError {
         found: &'static str,
         /// What it should hold.
         expected: &'static str,
+    },
+    /// A column holds no right answer.
+    #[error("{at}: column `{column}`, the right answer, is {reason}")]
+    Answer {
+        /// File and row.
+        at: String,
+        /// The column.
+        column: String,
+        /// What it holds, and what it should.
+        reason: GoldError,
     },
     /// Two rows have the same name.
     #[error(

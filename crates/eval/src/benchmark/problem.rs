@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::prompt::letters;
 use super::{Benchmark, BenchmarkError, Message, Names};
+use crate::grade::{self, Gold, GoldError};
 
 /// A problem, ready to be asked and graded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +18,8 @@ pub struct Problem {
     pub id: String,
     /// What the model is asked.
     pub messages: Vec<Message>,
-    /// The right answer; of multiple choice, its letter.
-    pub answer: String,
+    /// The right answer, or several; of multiple choice, its letter.
+    pub answer: Gold,
 }
 
 /// A row of data and where it stands.
@@ -35,8 +36,9 @@ impl Benchmark {
     /// row's number, so that a problem does not depend on how many are asked.
     ///
     /// # Errors
-    /// If a column is missing or holds something else than text or a number, or
-    /// two problems have the same name.
+    /// If a column is missing or holds something else than text or a number, if a
+    /// problem has several right answers and the grader does not say what that
+    /// means, or if two problems have the same name.
     pub fn problems(
         &self,
         rows: impl IntoIterator<Item = Row>,
@@ -58,23 +60,25 @@ impl Benchmark {
     fn problem(&self, row: &Row, index: usize, seed: u64) -> Result<Problem, BenchmarkError> {
         let columns = &self.columns;
         let question = row.text(&columns.question)?;
-        let mut answer = row.text(&columns.answer)?;
         // A name is useful and not needed: other copies of a benchmark have none.
         let id = columns.id.iter().filter(|id| row.columns.contains_key(*id));
         let id = id.map(|id| row.value(id)).next().transpose()?;
         let mut choices = Vec::new();
-        if !columns.wrong.is_empty() {
-            choices.push(answer.clone());
+        let answer = if columns.wrong.is_empty() {
+            row.gold(&columns.answer, self)?
+        } else {
+            let right = row.text(&columns.answer)?;
+            choices.push(right.clone());
             for wrong in &columns.wrong {
                 choices.push(row.text(&Names(vec![wrong.clone()]))?);
             }
             let mut random = ChaCha8Rng::seed_from_u64(seed);
             random.set_stream(index as u64);
             choices.shuffle(&mut random);
-            let place = choices.iter().position(|choice| *choice == answer);
+            let place = choices.iter().position(|choice| *choice == right);
             let letter = place.and_then(|place| letters().nth(place));
-            answer = letter.map(String::from).unwrap_or_default();
-        }
+            Gold::One(letter.map(String::from).unwrap_or_default())
+        };
         Ok(Problem {
             id: id.unwrap_or_else(|| (index + 1).to_string()),
             messages: self.ask(&question, &choices),
@@ -84,16 +88,36 @@ impl Benchmark {
 }
 
 impl Row {
-    /// What the first of these columns that is there holds, as text.
-    fn text(&self, names: &Names) -> Result<String, BenchmarkError> {
+    /// The first of these columns that is there.
+    fn column<'a>(&self, names: &'a Names) -> Result<&'a str, BenchmarkError> {
         let there = names.0.iter().find(|name| self.columns.contains_key(*name));
-        match there {
-            Some(name) => self.value(name),
-            None => Err(BenchmarkError::Column {
+        there
+            .map(String::as_str)
+            .ok_or_else(|| BenchmarkError::Column {
                 at: self.at.clone(),
                 expected: listed(names.0.iter(), " or "),
                 found: listed(self.columns.keys(), ", "),
-            }),
+            })
+    }
+
+    /// What it holds, as text.
+    fn text(&self, names: &Names) -> Result<String, BenchmarkError> {
+        self.value(self.column(names)?)
+    }
+
+    /// The right answers that it holds.
+    fn gold(&self, names: &Names, benchmark: &Benchmark) -> Result<Gold, BenchmarkError> {
+        let name = self.column(names)?;
+        let value = self.columns.get(name).unwrap_or(&Value::Null);
+        let wrong = |reason| BenchmarkError::Answer {
+            at: self.at.clone(),
+            column: name.to_owned(),
+            reason,
+        };
+        let gold = Gold::read(value, &benchmark.grader).map_err(wrong)?;
+        match gold.answers().iter().any(|answer| answer.trim().is_empty()) {
+            true => Err(wrong(GoldError::NoAnswer("empty"))),
+            false => Ok(gold.trimmed()),
         }
     }
 
@@ -107,22 +131,12 @@ impl Row {
         match self.columns.get(name) {
             Some(Value::String(text)) if text.trim().is_empty() => Err(wrong("empty")),
             Some(Value::String(text)) => Ok(text.trim().to_owned()),
-            Some(Value::Number(number)) => Ok(plain(number)),
+            Some(Value::Number(number)) => Ok(grade::plain(number)),
             Some(Value::Bool(_)) => Err(wrong("true or false")),
             Some(Value::Array(_)) => Err(wrong("a list")),
             Some(Value::Object(_)) => Err(wrong("an object")),
             Some(Value::Null) | None => Err(wrong("null")),
         }
-    }
-}
-
-/// A number as people write it: `27.0` is 27.
-fn plain(number: &serde_json::Number) -> String {
-    match number.as_f64() {
-        Some(value) if number.is_f64() && value.fract() == 0.0 && value.abs() < 1e15 => {
-            format!("{value:.0}")
-        }
-        _ => number.to_string(),
     }
 }
 
@@ -137,6 +151,7 @@ fn listed<'a>(names: impl Iterator<Item = &'a String>, separator: &str) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grade::Several;
     use serde_json::json;
 
     fn row(value: Value) -> Row {
@@ -179,7 +194,7 @@ mod tests {
         ];
         for (name, row, answer) in cases {
             let problem = problem(name, row).unwrap();
-            assert_eq!(problem.answer, answer, "{name}");
+            assert_eq!(problem.answer, Gold::from(answer), "{name}");
             let asked = &problem.messages[0].content;
             assert!(
                 asked.starts_with("q\n\n") && asked.contains(r"\boxed{}"),
@@ -212,7 +227,8 @@ mod tests {
         }
         let letters = |seed, n| -> Vec<String> {
             let problems = benchmark.problems(rows(n), seed).unwrap();
-            problems.into_iter().map(|problem| problem.answer).collect()
+            let letters = problems.into_iter().map(|problem| problem.answer);
+            letters.map(|letter| letter.to_string()).collect()
         };
         assert_eq!(letters(0, 40)[..10], letters(0, 10));
         assert_ne!(letters(0, 40), letters(1, 40));
@@ -221,6 +237,21 @@ mod tests {
                 letters(0, 40).iter().any(|found| found == letter),
                 "{letter}"
             );
+        }
+    }
+
+    #[test]
+    fn right_answers_may_be_a_list_of_one_or_of_as_many_as_the_grader_says() {
+        let mut benchmark = Benchmark::embedded("math500").unwrap();
+        let answer = |benchmark: &Benchmark, answers: Value| {
+            let row = row(json!({"problem": "q", "answer": answers}));
+            benchmark.problems([row], 0).unwrap().remove(0).answer
+        };
+        assert_eq!(answer(&benchmark, json!(["$5$"])), Gold::from("$5$"));
+        benchmark.grader.gold = Some(Several::All);
+        for answers in [json!(["5", " 6 "]), json!(r#"["5", "6"]"#)] {
+            let expected = Gold::Several(vec!["5".to_owned(), "6".to_owned()], Several::All);
+            assert_eq!(answer(&benchmark, answers), expected);
         }
     }
 
@@ -236,7 +267,10 @@ mod tests {
                 .contains("`problem` is a list, expected text")
         );
         let empty = problem("math500", json!({"problem": "q", "answer": " "})).unwrap_err();
-        assert!(empty.to_string().contains("`answer` is empty"));
+        assert!(empty.to_string().contains("the right answer, is empty"));
+        let several = problem("math500", json!({"problem": "q", "answer": ["5", "6"]}));
+        let message = several.unwrap_err().to_string();
+        assert!(message.contains("2 answers") && message.contains("gold = \"any\""));
         let benchmark = Benchmark::embedded("gpqa-diamond").unwrap();
         let twice = benchmark.problems([row(diamond()), row(diamond())], 0);
         assert!(twice.unwrap_err().to_string().contains("called `rec1` too"));

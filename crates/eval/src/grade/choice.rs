@@ -4,12 +4,17 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::Extraction;
-use super::extract::{ANSWER, FINAL_ANSWER, MOST_TEXT, boxed, ending, pattern, sentence};
+use super::boxes;
+use super::extract::by_rule;
+use super::phrases::{ANSWER, FINAL_ANSWER, mentions};
+use super::prose::{MOST_TEXT, ending, pattern};
+use super::{Extraction, Kind};
 
 /// The letter that a text begins with: `C`, `(C)`, `**C.**`, `C Cecile`.
 static LEADING: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^[\s*_(\[]*(?:\\text\w*\{\(?)?([A-J])(?:$|[^A-Za-z0-9'’ ]|\s+[A-Z\n(]|\s*\n|\s*$)")
+    pattern(
+        r"^(?:[\s*_(\[$]|\\\()*(?:\\text\w*\{\(?)?([A-J])(?:$|[^A-Za-z0-9'’ ]|\s+[A-Z\n(]|\s*\n|\s*$)",
+    )
 });
 
 /// A letter that stands alone.
@@ -20,12 +25,12 @@ static ALONE: LazyLock<Regex> =
 pub(super) fn find(text: &str, rule: Extraction) -> Option<String> {
     let text = ending(text, MOST_TEXT);
     match rule {
-        Extraction::FinalAnswer => first(behind(text, &FINAL_ANSWER)?),
-        Extraction::AnswerPhrase => first(behind(text, &ANSWER)?),
-        Extraction::Boxed => only(&boxed(text)?),
+        Extraction::FinalAnswer => stated(text, &FINAL_ANSWER),
+        Extraction::AnswerPhrase => stated(text, &ANSWER),
+        Extraction::Boxed => in_box(&boxes::last(text)?.answer),
         Extraction::Letter => leading(text).or_else(|| letters(text).pop()),
         Extraction::Hash | Extraction::LastLine | Extraction::Line | Extraction::Whole => {
-            only(&super::extract::find(text, rule)?)
+            only(&by_rule(text, rule, Kind::Choice)?)
         }
         Extraction::LastNumber | Extraction::LastMath | Extraction::Formula => None,
     }
@@ -40,9 +45,35 @@ pub(super) fn gold(gold: &str) -> String {
     letter.unwrap_or_else(|| gold.trim().to_owned())
 }
 
-fn behind<'a>(text: &'a str, phrase: &Regex) -> Option<&'a str> {
-    let end = phrase.find_iter(text).last()?.end();
-    Some(sentence(&text[end..]))
+/// The letter of the last announcement that has one.
+fn stated(text: &str, phrase: &Regex) -> Option<String> {
+    let mut mentions = mentions(text, phrase);
+    mentions.find_map(|mention| {
+        let states = !AMONG.is_match(mention.sentence);
+        states.then(|| first(mention.sentence)).flatten()
+    })
+}
+
+/// The letter that a text states as its final answer in place of a box in front
+/// of it.
+pub(super) fn instead_of_box(text: &str) -> Option<String> {
+    let mut mentions = mentions(text, &FINAL_ANSWER);
+    mentions.find_map(|mention| leading(mention.sentence))
+}
+
+/// Words with which a sentence lists the letters that there are.
+static AMONG: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)\b(?:one of|between|among|either|from [A-J]\b|letter from|not (?:option |choice )?\(?[A-J]\b)",
+    )
+});
+
+/// The letter that a box consists of or begins with, or the only one in it.
+fn in_box(answer: &str) -> Option<String> {
+    only(answer).or_else(|| match &letters(answer)[..] {
+        [letter] => Some(letter.clone()),
+        _ => None,
+    })
 }
 
 fn first(sentence: &str) -> Option<String> {

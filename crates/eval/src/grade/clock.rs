@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::extract::pattern;
+use super::prose::pattern;
 use super::words::prose;
 
 /// A time of day; `afternoon` where the text says which half of the day it is.

@@ -39,7 +39,7 @@ pub(super) fn compare(
     decimals: u32,
     budget: &mut Budget,
 ) -> Reason {
-    let fits = |text: &str| text.len() <= super::extract::MOST_ANSWER;
+    let fits = |text: &str| text.len() <= super::prose::MOST_ANSWER;
     if !fits(gold) || !fits(answer) {
         return Reason::Limit;
     }

@@ -4,12 +4,34 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use super::extract::pattern;
+use super::Mode;
+use super::prose::pattern;
 
 /// Words in lower case with single spaces, without a full stop.
 pub(super) fn words(text: &str) -> String {
     let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
     words.join(" ").trim_end_matches(['.', '!', ' ']).to_owned()
+}
+
+/// What stands between the items of a list in prose.
+static BETWEEN: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"\s*(?:[,;\n]\s*(?:and|or)\b|[,;\n]|\b(?:and|or)\b)\s*"));
+
+/// Whether an answer lists these items and no other, in any order.
+pub(super) fn same_items(items: &[String], answer: &str, mode: Mode) -> bool {
+    let fold = |text: &str| match mode {
+        Mode::Strict => text.trim().to_owned(),
+        Mode::Lenient => words(text),
+    };
+    let sorted = |mut items: Vec<String>| {
+        items.retain(|item| !item.is_empty());
+        items.sort_unstable();
+        items
+    };
+    let given = BETWEEN.split(answer).map(fold).collect();
+    // An item may have a comma of its own.
+    let expected = items.iter().flat_map(|item| BETWEEN.split(item)).map(fold);
+    sorted(given) == sorted(expected.collect())
 }
 
 /// LaTeX that changes nothing: delimiters, sizes of brackets, spaces.

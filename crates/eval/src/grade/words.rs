@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::extract::pattern;
 use super::fold;
 use super::lexer::NAMES;
+use super::prose::pattern;
 
 /// What an answer says of its own kind, however it is put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
