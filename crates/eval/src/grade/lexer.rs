@@ -321,6 +321,7 @@ impl Lexer {
         };
         if self.in_text && (length > 1 || self.last_is_value())
             || self.is_word_behind_value(&word, operator_follows)
+            || self.divides_unit() && units::is_known(&word)
         {
             return self.push(TokenKind::Text(word));
         }
@@ -363,6 +364,13 @@ impl Lexer {
             _ if NAMES.contains(&word) => units::is_known(word) && !operator_follows,
             _ => units::is_known(word) || words::is_word(word) && !operator_follows,
         }
+    }
+
+    /// Whether a `/` behind a unit is the last token: `miles/hour`.
+    fn divides_unit(&self) -> bool {
+        let mut last = self.tokens.iter().rev().map(|token| &token.kind);
+        last.next() == Some(&TokenKind::Mark('/'))
+            && matches!(last.next(), Some(TokenKind::Text(_)))
     }
 
     fn letters(&mut self, word: &str) {

@@ -94,7 +94,7 @@ static NOTHING: LazyLock<Regex> = LazyLock::new(|| {
         r"(?:no|not any|zero) (?:such |valid |possible |real |integer |positive |common )*",
         r"(?:solutions?|roots?|values?|numbers?|integers?|pairs?|triples?|functions?|answers?|x)",
         r"(?: (?:is|are) (?:possible|valid)| (?:of|for) x| exists?| (?:in|over) (?:the )?reals)?$",
-        r"|^none(?: exists?)?$|^(?:the )?(?:empty|null) set$",
+        r"|^(?:there (?:is|are) )?none(?: exists?)?$|^(?:the )?(?:empty|null) set$",
         r"|^(?:the |a )?(?:real )?solutions? (?:does not|doesn't|do not|don't) exist$",
         r"|^(?:it |this |the (?:equation|system|inequality) )?(?:is )?(?:unsolvable|has no solutions?)$",
     ))
