@@ -19,6 +19,7 @@ use crate::interrupt;
 use crate::missing::{self, Missing};
 use crate::mistake::Mistake;
 use crate::progress::{Progress, say};
+use crate::run::warn_of_journal;
 use crate::table::print_json;
 
 use attempt::{Attempt, Forcing, Piece};
@@ -218,13 +219,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             out.display()
         ))
     })?;
-    if Results::path_in(&out).exists() && !args.restart {
-        return Err(Mistake::new(format!(
-            "{}: holds finished results; choose another --out, or replace them with --restart",
-            out.display()
-        ))
-        .into());
-    }
+    require_unfinished(&out, args.restart)?;
     let mut model = args.model.open(&args.server)?;
     let skip_failed = args.server.skip_failed;
     let results = evaluate(&mut model, &exams, &out, args.restart, skip_failed)?;
@@ -233,6 +228,17 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         true => results.lines().iter().try_for_each(print_json),
         false => results.print(),
     }
+}
+
+/// Refuses a folder that holds results, unless they are to be replaced.
+fn require_unfinished(out: &std::path::Path, restart: bool) -> Result<(), Mistake> {
+    if Results::path_in(out).exists() && !restart {
+        return Err(Mistake::new(format!(
+            "{}: holds finished results; choose another --out, or replace them with --restart",
+            out.display()
+        )));
+    }
+    Ok(())
 }
 
 /// Draws what the journal of `out` does not have yet, and writes the results.
@@ -255,6 +261,14 @@ fn evaluate(
         exam.require_room(&*model.generator, model.chat)?;
     }
     let (mut journal, entries) = Journal::open::<Entry>(&answers, &work, restart)?;
+    warn_of_journal(&journal, out);
+    // Another process may have come to its end in the meantime.
+    if journal.is_new()
+        && let Err(finished) = require_unfinished(out, restart)
+    {
+        journal.remove()?;
+        return Err(finished.into());
+    }
     let mut attempts: Vec<Vec<Attempt>> = exams.iter().map(Exam::attempts).collect();
     for entry in missing::readable(entries, "its answer is drawn again") {
         let attempts = attempts.get_mut(entry.exam);

@@ -237,6 +237,7 @@ impl Args {
             "reward_column": self.reward_column,
         });
         let (journal, entries) = Journal::open::<Entry>(out, &work, self.restart)?;
+        crate::run::warn_of_journal(&journal, out);
         let places = entries.into_iter().zip(0..).map(|(entry, place)| {
             entry.map(|entry| match entry {
                 Entry::Row(Graded { row, columns }) => (row, columns),

@@ -8,17 +8,18 @@ mod recipe;
 mod round;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
 use iwsft_data::read_objects;
-use iwsft_files::write_atomically;
+use iwsft_files::{Lock, write_atomically};
 use serde_json::{Map, Value};
 
 use crate::interrupt;
 use crate::mistake::Mistake;
 use crate::progress::{Progress, duration, say};
+use crate::run::{hold, holds_something};
 use crate::steps::Halt;
 use crate::table::{Table, print_json};
 use recipe::IterateRecipe;
@@ -60,7 +61,7 @@ pub(crate) fn run(args: Args, threads: Option<usize>) -> anyhow::Result<()> {
         recipe.run = Some(std::path::absolute(run)?);
     }
     let prompts = prompts(&recipe)?;
-    take(&recipe)?;
+    let _lock = take(&recipe)?;
     let stop = interrupt::flag("stopping after this step; press Ctrl-C again to stop at once")?;
     let total = u64::from(recipe.rounds) * COMMANDS + 1;
     let mut progress = Progress::new("rounds", total);
@@ -133,7 +134,7 @@ fn prompts(recipe: &IterateRecipe) -> anyhow::Result<Vec<Map<String, Value>>> {
 
 /// Makes the run's folder, or takes an empty one, or one of the same recipe,
 /// whose number of rounds may be another.
-fn take(recipe: &IterateRecipe) -> anyhow::Result<()> {
+fn take(recipe: &IterateRecipe) -> anyhow::Result<Lock> {
     let folder = recipe.run_folder();
     let cannot = |what| format!("{}: cannot {what} the folder", folder.display());
     fs::create_dir_all(folder).with_context(|| cannot("make"))?;
@@ -144,20 +145,20 @@ fn take(recipe: &IterateRecipe) -> anyhow::Result<()> {
         ))
     };
     let kept = folder.join("recipe.toml");
+    let is_foreign = || anyhow::Ok(!kept.exists() && holds_something(folder)?);
+    if is_foreign().with_context(|| cannot("read"))? {
+        return Err(refused("the folder is not empty".into()).into());
+    }
+    let lock = hold(folder)?;
     if kept.exists() {
         let was = IterateRecipe::read(folder, &[])?;
         let [was, is] = [&was, recipe].map(serde_json::to_value);
         if let Some(difference) = difference("", &was?, &is?) {
             return Err(refused(format!("the folder is of another recipe ({difference})")).into());
         }
-    } else if is_taken(folder).with_context(|| cannot("read"))? {
-        return Err(refused("the folder is not empty".into()).into());
     }
-    write_atomically(&kept, recipe.to_toml()?.as_bytes()).with_context(|| cannot("write to"))
-}
-
-fn is_taken(folder: &Path) -> std::io::Result<bool> {
-    Ok(fs::read_dir(folder)?.next().is_some())
+    write_atomically(&kept, recipe.to_toml()?.as_bytes()).with_context(|| cannot("write to"))?;
+    Ok(lock)
 }
 
 /// The first setting that differs, in words. More rounds change none of those

@@ -6,7 +6,7 @@ use iwsft_data::curation::CurationError;
 use iwsft_data::episodes::EpisodeError;
 use iwsft_endpoint::EndpointError;
 use iwsft_eval::benchmark::BenchmarkError;
-use iwsft_files::JournalError;
+use iwsft_files::{JournalError, LockError};
 use iwsft_lm::LmError;
 use iwsft_objective::ObjectiveError;
 use iwsft_objective::policy_gradient::PolicyGradientError;
@@ -69,7 +69,14 @@ fn is_mistake(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
         return Some(!matches!(error, LmError::Io { action, .. } if *action != "read"));
     }
     if let Some(error) = error.downcast_ref::<JournalError>() {
-        return Some(!matches!(error, JournalError::Io { .. }));
+        return Some(match error {
+            JournalError::Io { .. } => false,
+            JournalError::Lock(error) => is_in_the_way(error),
+            JournalError::OtherWork { .. } | JournalError::Entry { .. } => true,
+        });
+    }
+    if let Some(error) = error.downcast_ref::<LockError>() {
+        return Some(is_in_the_way(error));
     }
     if let Some(error) = error.downcast_ref::<EndpointError>() {
         return Some(error.is_mistake());
@@ -99,6 +106,15 @@ fn is_mistake(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
         || error.is::<PolicyGradientError>()
         || error.is::<BenchmarkError>();
     others.then_some(true)
+}
+
+/// Whether a lock cannot be had for another process, or for what lies in its
+/// place.
+fn is_in_the_way(error: &LockError) -> bool {
+    match error {
+        LockError::Held { .. } => true,
+        LockError::Open { source, .. } => source.kind() == std::io::ErrorKind::InvalidInput,
+    }
 }
 
 #[cfg(test)]

@@ -17,13 +17,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use iwsft_files::write_atomically;
+use iwsft_files::{Lock, write_atomically};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::interrupt;
 use crate::mistake::Mistake;
 use crate::progress::{Progress, duration, say};
+use crate::run::{hold, holds_something};
 use crate::steps::{Halt, Steps, anew, replaced};
 use crate::table::print_json;
 use recipes::{Budget, FINE_TUNINGS, NamedRecipe, recipes};
@@ -123,7 +124,7 @@ max_tokens = 128
 pub(crate) fn run(args: Args, threads: Option<usize>) -> anyhow::Result<()> {
     let start = Instant::now();
     let Settings { seeds, seed, .. } = args.settings;
-    take(&args.folder, &args.settings)?;
+    let _lock = take(&args.folder, &args.settings)?;
     let stop = interrupt::flag("stopping after this step; press Ctrl-C again to stop at once")?;
     let mut progress = Progress::new("quickstart", seeds * WORK_A_SEED);
     let mut results = Vec::new();
@@ -176,7 +177,7 @@ const WORK_A_SEED: u64 = BASE_WORK + 1 + 2 + 2 + 4 + 2 * 5;
 const BASE_WORK: u64 = 12;
 
 /// Makes the folder, or takes an empty one, or one of the same settings.
-fn take(folder: &Path, settings: &Settings) -> anyhow::Result<()> {
+fn take(folder: &Path, settings: &Settings) -> anyhow::Result<Lock> {
     let cannot = |what| format!("{}: cannot {what} the folder", folder.display());
     fs::create_dir_all(folder).with_context(|| cannot("make"))?;
     let kept = folder.join("quickstart.json");
@@ -186,13 +187,18 @@ fn take(folder: &Path, settings: &Settings) -> anyhow::Result<()> {
             folder.display()
         ))
     };
+    let is_foreign = || anyhow::Ok(!kept.exists() && holds_something(folder)?);
+    if is_foreign().with_context(|| cannot("read"))? {
+        return Err(refused("the folder is not empty".into()).into());
+    }
+    let lock = hold(folder)?;
     match fs::read_to_string(&kept) {
         Ok(text) => {
             let was: Settings = serde_json::from_str(&text)
                 .map_err(|error| Mistake::new(format!("{}: {error}", kept.display())))?;
             let [was, is] = [&was, settings].map(serde_json::to_value);
             return match difference(&was?, &is?) {
-                None => Ok(()),
+                None => Ok(lock),
                 Some(difference) => {
                     let why = format!("the folder is of other settings ({difference})");
                     Err(refused(why).into())
@@ -202,12 +208,9 @@ fn take(folder: &Path, settings: &Settings) -> anyhow::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| kept.display().to_string()),
     }
-    let mut entries = fs::read_dir(folder).with_context(|| cannot("read"))?;
-    if entries.next().is_some() {
-        return Err(refused("the folder is not empty".into()).into());
-    }
     let text = serde_json::to_string_pretty(settings)? + "\n";
-    write_atomically(&kept, text.as_bytes()).with_context(|| cannot("write to"))
+    write_atomically(&kept, text.as_bytes()).with_context(|| cannot("write to"))?;
+    Ok(lock)
 }
 
 /// The first setting that differs, in words.

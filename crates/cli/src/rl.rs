@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use iwsft_engine::{CpuPath, Policy};
+use iwsft_engine::{CpuPath, Policy, Precision};
 use iwsft_lm::{LanguageModel, MemoryPlan};
 use iwsft_objective::policy_gradient::ResolvedPolicyGradient;
 use iwsft_train::{OnPolicy, OnPolicyJob, Outcome, RunFolder, TrainConfig, write_atomically};
@@ -20,7 +20,7 @@ use crate::language::{HuggingFaceFiles, ModelFolder};
 use crate::progress::say;
 use crate::run::in_folder;
 use crate::table::print_json;
-use crate::train::export;
+use crate::train::{export, precision};
 use crate::watch::Watch;
 use recipe::RlRecipe;
 use rollouts::GroupRollouts;
@@ -109,11 +109,17 @@ fn train_in(
         ..MemoryPlan::default()
     };
     let (mut model, parameters) = model_folder.load(plan)?;
+    model.set_precision(recipe.train.precision);
     say(&decisions(recipe, &objective, &model));
     model_folder.say_ends();
     let (layout, weight_type) = (model.layout().clone(), recipe.model.save_as.into());
     let files = HuggingFaceFiles::new(&model_folder, layout, weight_type);
     let mut settings = settings(recipe, &objective);
+    if model.precision() != Precision::F32 {
+        // Runs of earlier versions have `train.precision` and computed in f32.
+        let used = model.precision().to_string();
+        settings.insert("model.precision".to_owned(), used);
+    }
     settings.insert("prompts".to_owned(), rollouts.fingerprint());
     let weights = model_folder.model_hash(&parameters)?;
     settings.insert("model.weights".to_owned(), weights);
@@ -190,11 +196,12 @@ fn decisions(
     };
     let TrainConfig { learning_rate, .. } = recipe.train;
     format!(
-        "model: {} with {:.2} M parameters, f32, on {} threads with {}\n\
+        "model: {} with {:.2} M parameters, {}, on {} threads with {}\n\
          objective: {}, baseline {:?}, divided by {:?}, {clip}, beta {}, {:?}\n\
          {} rounds of {} prompts with {} completions each, {} steps a round, learning rate {learning_rate}",
         model.config().family.architecture(),
         model.parameter_count() as f64 / 1e6,
+        precision(model),
         rayon::current_num_threads(),
         CpuPath::current(),
         recipe.objective.preset.name(),

@@ -301,6 +301,17 @@ fn scored(
     Ok(Scored { log_probs, cache })
 }
 
+/// The numbers that a model computes with, in words.
+pub(crate) fn precision(model: &LanguageModel) -> &'static str {
+    match model.precision() {
+        Precision::F32 => "f32",
+        Precision::Bf16 if Precision::Bf16.is_native() => "f32 with matrix products in bf16",
+        Precision::Bf16 => {
+            "f32 with matrix products in bf16, which this processor only emulates (f32 is faster here)"
+        }
+    }
+}
+
 /// What was resolved, for the user to check.
 fn decisions(recipe: &Recipe, objective: &Objective, model: &LanguageModel) -> String {
     let config = model.config();
@@ -309,13 +320,7 @@ fn decisions(recipe: &Recipe, objective: &Objective, model: &LanguageModel) -> S
         Proposal::Ema(ema) => format!("moving average ({ema})"),
         Proposal::Lagged(lagged) => format!("copied every {lagged} steps"),
     };
-    let precision = match model.precision() {
-        Precision::F32 => "f32",
-        Precision::Bf16 if Precision::Bf16.is_native() => "f32 with matrix products in bf16",
-        Precision::Bf16 => {
-            "f32 with matrix products in bf16, which this processor only emulates (f32 is faster here)"
-        }
-    };
+    let precision = precision(model);
     format!(
         "model: {} with {:.2} M parameters, {}{}, on {} threads with {}\n\
          objective: {}, T = {}, clip {:?}, q {q}, quality {:?}",

@@ -11,6 +11,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use fixture::{Random, Workplace, number, sums};
+use iwsft_files::Lock;
 
 /// A long run: 120 steps, 7 an epoch, a checkpoint after every third.
 const LONG: [&str; 4] = [
@@ -252,6 +253,109 @@ fn two_processes_do_not_train_into_one_folder() {
         .fails(2, &["another process is training into", "run"]);
     kill(&place, "run", child);
     place.iwsft(&["train", "run", "--resume"]).succeeds();
+}
+
+/// Everything but `iwsft train`, which the test above is about.
+#[test]
+fn two_processes_do_not_share_a_run_of_any_other_kind() {
+    let place = Workplace::new();
+    let prompts = "{\"prompt\": \"1+1=\", \"answer\": 2}\n";
+    place.write("prompts.jsonl", prompts);
+    place.write("problems.jsonl", &prompts.replace("prompt", "question"));
+    let head = "[model]\npath = 'model'\n[prompts]\nfile = 'prompts.jsonl'\n";
+    let sft = "[objective]\npreset = 'sft'\n";
+    place.write(
+        "iterate.toml",
+        &format!("run = 'run'\nrounds = 1\n{head}{sft}"),
+    );
+    let rollout = "[rollout]\nrounds = 1\nprompts = 1\n[objective]\npreset = 'grpo'\n";
+    place.write("rl.toml", &format!("run = 'run'\n{head}{rollout}"));
+    let record = ["control", "record", "pendulum.hdf5", "--episodes", "2"];
+    place.iwsft(&record).succeeds();
+    let control = format!(
+        "run = 'run'\n[data]\npath = 'pendulum.hdf5'\n[policy]\nhidden = [8]\n[train]\nsteps = 2\n\
+         [environment]\nname = 'Pendulum-v1'\n{sft}"
+    );
+    place.write("control.toml", &control);
+    let baseline = "run = 'run'\n[data]\npath = 'pendulum.hdf5'\n[baseline]\nalgorithm = 'iql'\n\
+                    [environment]\nname = 'Pendulum-v1'\n";
+    place.write("baseline.toml", baseline);
+    let args: &[(&str, &[&str])] = &[
+        ("run/.lock", &["rl", "rl.toml"]),
+        ("run/.lock", &["iterate", "iterate.toml"]),
+        ("run/.lock", &["control", "train", "control.toml"]),
+        ("run/.lock", &["control", "train", "baseline.toml"]),
+        ("run/.lock", &["control", "collect", "run"]),
+        ("run/.lock", &["quickstart", "--folder", "run"]),
+        (
+            "out.jsonl.journal",
+            &[
+                "sample",
+                "model",
+                "--prompts",
+                "prompts.jsonl",
+                "--out",
+                "out.jsonl",
+            ],
+        ),
+        (
+            "run/answers.jsonl.journal",
+            &[
+                "eval",
+                "model",
+                "--problems",
+                "problems.jsonl",
+                "--plain",
+                "--out",
+                "run",
+            ],
+        ),
+    ];
+    fs::create_dir(place.path("run")).unwrap();
+    for (lock, args) in args {
+        let held = Lock::take(&place.path(lock)).unwrap();
+        let own = format!("process {}", std::process::id());
+        let mut parts = vec!["another process"];
+        if cfg!(target_os = "linux") {
+            parts.push(&own);
+        }
+        place.iwsft(args).fails(2, &parts);
+        drop(held);
+        fs::remove_file(place.path(lock)).unwrap();
+        assert_eq!(
+            fs::read_dir(place.path("run")).unwrap().count(),
+            0,
+            "{args:?}"
+        );
+    }
+}
+
+/// A link in the place of a lock or a journal is nobody's file to write to.
+#[test]
+fn locks_and_journals_do_not_follow_links() {
+    let place = Workplace::new();
+    place.write("prompts.jsonl", "{\"prompt\": \"1+1=\"}\n");
+    let precious = place.write("precious.txt", "all of it");
+    fs::create_dir(place.path("run")).unwrap();
+    for (link, args) in [
+        ("run/.lock", &["train", "recipe.toml"][..]),
+        (
+            "out.jsonl.journal",
+            &[
+                "sample",
+                "model",
+                "--prompts",
+                "prompts.jsonl",
+                "--out",
+                "out.jsonl",
+                "--restart",
+            ],
+        ),
+    ] {
+        std::os::unix::fs::symlink(&precious, place.path(link)).unwrap();
+        place.iwsft(args).fails(2, &["a link", "remove it"]);
+        assert_eq!(place.read("precious.txt"), "all of it", "{args:?}");
+    }
 }
 
 #[test]

@@ -253,6 +253,31 @@ fn a_run_killed_at_any_moment_and_resumed_ends_with_the_same_bytes() {
 }
 
 #[test]
+fn precision_is_honoured_recorded_and_resumed_with_the_same_bytes() {
+    let place = place();
+    let bf16 = ["train.precision=bf16", "rollout.rounds=6"];
+    let ended = rl(&place, "whole", &bf16, &[]).succeeds();
+    assert!(ended.stderr.contains("matrix products in bf16"), "{ended}");
+    rl(&place, "f32", &bf16[1..], &[]).succeeds();
+    assert!(place.weights("whole") != place.weights("f32"));
+    let settings = |run: &str| {
+        let record = place.read(&format!("{run}/checkpoints/step-00000006/trainer.json"));
+        serde_json::from_str::<Value>(&record).unwrap()["settings"].clone()
+    };
+    assert_eq!(settings("whole")["model.precision"], "bf16");
+    assert_eq!(settings("f32")["model.precision"], Value::Null);
+
+    // In two halves, at a rate that does not depend on the length.
+    let half = ["train.precision=bf16", "rollout.rounds=3"];
+    rl(&place, "halves", &half, &[]).succeeds();
+    rl(&place, "halves", &bf16, &["--resume"]).succeeds();
+    assert!(place.weights("halves") == place.weights("whole"));
+    assert_eq!(log(&place, "halves"), log(&place, "whole"));
+    let other = rl(&place, "halves", &bf16[1..], &["--resume"]);
+    other.fails(2, &["precision"]);
+}
+
+#[test]
 fn an_interrupted_run_saves_and_says_how_to_resume() {
     let place = place();
     let args = ["rl", "rl.toml", "--set", "rollout.rounds=4000"];

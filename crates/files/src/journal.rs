@@ -5,13 +5,15 @@
 //! says which work it belongs to, then one JSON value a line, flushed as it
 //! comes. The output itself is written once everything is there.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+use crate::lock::{Lock, LockError};
 
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -42,12 +44,9 @@ pub enum JournalError {
         /// Its value now.
         expected: String,
     },
-    /// Another process writes the same output.
-    #[error("{}: another process is at work on this output; wait for it, or choose another output", path.display())]
-    Locked {
-        /// The journal.
-        path: PathBuf,
-    },
+    /// Another process writes the same output, or the file cannot be locked.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The first line does not say which work it is.
     #[error(
         "{}:{line}: not an entry of this work ({reason}); remove the file (or use --restart) to begin anew",
@@ -79,8 +78,9 @@ pub struct LostEntry {
 /// The journal of one output file, locked while it is open.
 #[derive(Debug)]
 pub struct Journal {
-    file: File,
+    lock: Lock,
     path: PathBuf,
+    is_new: bool,
 }
 
 impl Journal {
@@ -100,30 +100,34 @@ impl Journal {
         let path = Self::path_for(output);
         let at = path.clone();
         let io = |action| io_error(&at, action);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(io("open"))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(JournalError::Locked { path }),
-            Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
-        }
+        let mut lock = Lock::take(&path)?;
+        let file = lock.file();
         if restart {
             file.set_len(0).map_err(io("write"))?;
         }
-        let (entries, length) = read(&mut file, &path, work)?;
+        let (entries, length) = read(file, &path, work)?;
         // What stands behind the last whole line was cut off.
         file.set_len(length).map_err(io("write"))?;
         file.seek(io::SeekFrom::End(0)).map_err(io("write"))?;
-        let mut journal = Self { file, path };
-        if length == 0 {
+        let mut journal = Self {
+            lock,
+            path,
+            is_new: length == 0,
+        };
+        if journal.is_new {
             journal.append(&json!({ "work": work }))?;
         }
         Ok((journal, entries))
+    }
+
+    /// Whether there was none of an earlier attempt.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Whether the file system could lock it; see [`Lock`].
+    pub fn is_locked(&self) -> bool {
+        self.lock.is_held()
     }
 
     /// Where the journal of `output` lies.
@@ -143,7 +147,7 @@ impl Journal {
             line.push(b'\n');
             file.write_all(&line)
         };
-        write(&mut self.file).map_err(io_error(&self.path, "write"))
+        write(self.lock.file()).map_err(io_error(&self.path, "write"))
     }
 
     /// Removes the journal: the output is complete.
@@ -247,7 +251,10 @@ mod tests {
         journal.append(&8).unwrap();
         drop(journal);
         let path = Journal::path_for(&output);
-        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        let mut file = std::fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap();
         file.write_all(b"12").unwrap();
         drop(file);
 
@@ -303,7 +310,23 @@ mod tests {
         let output = folder.path().join("out.jsonl");
         let _held = open(&output, 1).unwrap();
         let error = open(&output, 1).unwrap_err();
-        assert!(matches!(error, JournalError::Locked { .. }), "{error}");
+        let held = matches!(error, JournalError::Lock(LockError::Held { .. }));
+        assert!(held, "{error}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_journal_behind_a_link_is_refused_and_what_it_points_to_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("out.jsonl");
+        let precious = folder.path().join("precious");
+        std::fs::write(&precious, "all of it").unwrap();
+        std::os::unix::fs::symlink(&precious, Journal::path_for(&output)).unwrap();
+        for restart in [false, true] {
+            let opened = Journal::open::<u32>(&output, &json!({}), restart);
+            assert!(opened.unwrap_err().to_string().contains("a link"));
+        }
+        assert_eq!(std::fs::read(&precious).unwrap(), b"all of it");
     }
 
     #[test]

@@ -62,10 +62,16 @@ pub enum TrainError {
     },
 
     /// Another process is training into the same folder.
-    #[error("another process is training into {path}; wait for it or choose another folder", path = path.display())]
+    #[error(
+        "another process is training into {path}{}; wait for it or choose another folder",
+        by.as_ref().map_or(String::new(), |by| format!(" ({by})")),
+        path = path.display()
+    )]
     FolderLocked {
         /// The folder.
         path: PathBuf,
+        /// The process, where the system tells.
+        by: Option<String>,
     },
 
     /// The run folder cannot be written to.

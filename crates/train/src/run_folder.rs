@@ -2,23 +2,24 @@
 //! caller adds. Everything that could stop a run after hours is tried here
 //! before its first step.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use iwsft_files::{FOLDER_LOCK as LOCK, Lock, LockError};
 
 use crate::TrainError;
 use crate::checkpoint::Checkpoints;
 
 const CHECKPOINTS: &str = "checkpoints";
-const LOCK: &str = ".lock";
 const METRICS: &str = "metrics.jsonl";
 
 /// A run's folder, held for this process until dropped.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// Locked while the run goes on; the system frees it with the process.
-    _lock: File,
+    /// Held while the run goes on; the system frees it with the process.
+    lock: Lock,
 }
 
 impl RunFolder {
@@ -66,16 +67,13 @@ impl RunFolder {
     }
 
     fn take(path: &Path) -> Result<Self, TrainError> {
-        let lock = File::create(path.join(LOCK)).map_err(not_writable(path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let path = path.to_owned();
-                return Err(TrainError::FolderLocked { path });
-            }
-            // A file system without locks is no reason not to train on it.
-            Err(TryLockError::Error(_)) => {}
-        }
+        let lock = Lock::folder(path).map_err(|error| match error {
+            LockError::Held { by, .. } => TrainError::FolderLocked {
+                path: path.to_owned(),
+                by,
+            },
+            LockError::Open { source, .. } => not_writable(path)(source),
+        })?;
         let checkpoints = path.join(CHECKPOINTS);
         fs::create_dir_all(&checkpoints).map_err(not_writable(path))?;
         for folder in [path, &checkpoints] {
@@ -84,8 +82,13 @@ impl RunFolder {
         }
         Ok(Self {
             path: path.to_owned(),
-            _lock: lock,
+            lock,
         })
+    }
+
+    /// Whether the file system could lock it; see [`Lock`].
+    pub fn is_locked(&self) -> bool {
+        self.lock.is_held()
     }
 
     /// Refuses a disk with less than `needed` bytes free.
@@ -269,6 +272,21 @@ mod tests {
         assert!(matches!(error, TrainError::FolderLocked { .. }), "{error}");
         drop(held);
         RunFolder::open(&path).unwrap();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_lock_that_is_a_link_is_refused_and_what_it_points_to_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, precious) = (folder.path().join("run"), folder.path().join("precious"));
+        fs::create_dir(&path).unwrap();
+        fs::write(&precious, "all of it").unwrap();
+        std::os::unix::fs::symlink(&precious, path.join(LOCK)).unwrap();
+        for taken in [RunFolder::create(&path), RunFolder::open(&path)] {
+            let error = taken.unwrap_err().to_string();
+            assert!(error.contains("a link"), "{error}");
+        }
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "all of it");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use self::learner::{Learner, Outcome};
 use crate::interrupt;
 use crate::mistake::Mistake;
 use crate::progress::say;
+use crate::run::hold;
 use crate::table::{Table, print_json};
 
 /// Learn to act by SAC, and keep what a beginner, a learner and an expert do.
@@ -117,6 +118,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         ));
     }
     std::fs::create_dir_all(&args.folder).with_context(|| args.folder.display().to_string())?;
+    let _lock = hold(&args.folder)?;
     let stop = interrupt::flag(
         "stopping at the end of this episode; press Ctrl-C again to stop at once and lose what is not saved",
     )?;

@@ -11,6 +11,7 @@ use iwsft_control::baseline::Baseline;
 use iwsft_control::{Actions, Bounds, GaussianConfig, GaussianPolicy, Spec, make};
 use iwsft_data::episodes::{Episodes, Normaliser};
 use iwsft_engine::Policy;
+use iwsft_files::Lock;
 use iwsft_objective::Preset;
 use iwsft_train::{TrainConfig, Trajectories};
 
@@ -23,6 +24,7 @@ use super::summary::{print, summarise};
 use crate::interrupt;
 use crate::mistake::Mistake;
 use crate::progress::say;
+use crate::run::{hold, holds_something};
 use crate::table::print_json;
 
 /// Train policies on recorded episodes as a recipe says, and evaluate them.
@@ -57,7 +59,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         recipe.set_run_folder(std::path::absolute(run)?);
     }
     let run = recipe.run_folder().to_owned();
-    let holds_something = fs::read_dir(&run).is_ok_and(|mut entries| entries.next().is_some());
+    let holds_something = holds_something(&run).unwrap_or(false);
     if holds_something && !args.resume {
         return Err(Mistake::new(format!(
             "{}: the folder is not empty; resume the run with --resume, or choose another with --run",
@@ -127,7 +129,7 @@ impl Job<'_> {
                 open_start(start, recipe.train.seed.wrapping_add(index), &self.config)?;
             }
         }
-        let stop = begin(recipe)?;
+        let (stop, _lock) = begin(recipe)?;
         let steps = |config: &TrainConfig, data: &EpisodeTrajectories<'_>| {
             config.plan(data.len()).total_steps
         };
@@ -158,7 +160,7 @@ impl Job<'_> {
         baseline
             .begin(sizes, 0)
             .map_err(|error| Mistake::new(format!("[baseline]: {error}")))?;
-        let stop = begin(recipe)?;
+        let (stop, _lock) = begin(recipe)?;
         let run = BaselineRun {
             recipe,
             baseline,
@@ -173,18 +175,20 @@ impl Job<'_> {
     }
 }
 
-/// Makes the folder of the run, and a flag that Ctrl-C sets.
-fn begin(recipe: &ControlRecipe) -> anyhow::Result<&'static AtomicBool> {
+/// Makes the folder of the run and holds it, and a flag that Ctrl-C sets.
+fn begin(recipe: &ControlRecipe) -> anyhow::Result<(&'static AtomicBool, Lock)> {
     let run = recipe.run_folder();
     fs::create_dir_all(run).with_context(|| run.display().to_string())?;
+    let lock = hold(run)?;
     let kept = run.join("recipe.toml");
     if !kept.exists() {
         iwsft_files::write_atomically(&kept, recipe.to_toml()?.as_bytes())
             .with_context(|| kept.display().to_string())?;
     }
-    interrupt::flag(
+    let stop = interrupt::flag(
         "stopping after this step; press Ctrl-C again to stop at once and lose what is not saved",
-    )
+    )?;
+    Ok((stop, lock))
 }
 
 /// Trains all seeds, as many at a time as there are threads; `None` if they were

@@ -15,6 +15,7 @@ use crate::interrupt;
 use crate::missing::{self, Missing};
 use crate::mistake::Mistake;
 use crate::progress::{Progress, duration, say};
+use crate::run::warn_of_journal;
 use crate::table::Table;
 
 /// What is to be drawn, and where it goes.
@@ -68,16 +69,25 @@ pub(crate) fn sample(
     job: &Job<'_>,
 ) -> anyhow::Result<Summary> {
     let out = job.out;
-    if out.exists() && !job.restart && !Journal::path_for(out).exists() {
-        return Err(Mistake::new(format!(
+    let is_finished = || out.exists() && !job.restart;
+    let finished = || {
+        Mistake::new(format!(
             "{}: is there already; choose another --out, or use --restart to replace it",
             out.display()
         ))
-        .into());
+    };
+    if is_finished() && !Journal::path_for(out).exists() {
+        return Err(finished().into());
     }
     // A file that cannot be written is not worth the work.
     drop(RowWriter::create(out)?);
     let (mut journal, entries) = Journal::open::<Entry>(out, &work(weights, job), job.restart)?;
+    warn_of_journal(&journal, out);
+    // Another process may have come to its end in the meantime.
+    if journal.is_new() && is_finished() {
+        journal.remove()?;
+        return Err(finished().into());
+    }
     let total = job.rows.len() * job.completions;
     let mut completions: Vec<Option<Completion>> = vec![None; total];
     for entry in missing::readable(entries, "its completion is drawn again") {
