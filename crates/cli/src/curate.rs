@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use iwsft_data::curation::{Candidate, Candidates, Step, curate, pass_rates, split};
-use iwsft_data::{Row, RowWriter, read_objects};
+use iwsft_data::{Object, Row, RowWriter, read_objects};
 use iwsft_files::write_atomically;
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
@@ -162,7 +162,7 @@ fn check_split(
 
 /// The rows as they are, and as rules see them.
 struct Data {
-    objects: Vec<Map<String, Value>>,
+    objects: Vec<Object>,
     candidates: Candidates,
     sources: Vec<Source>,
 }
@@ -186,7 +186,7 @@ impl Data {
                 let chunk: Vec<_> = chunk
                     .into_par_iter()
                     .map(|(at, object)| {
-                        let row = Row::parse(at, object.clone(), &columns)?;
+                        let row = Row::parse(at, (*object).clone(), &columns)?;
                         let candidate = candidate(&row, &object, model.as_ref())?;
                         anyhow::Ok((object, candidate))
                     })
@@ -208,11 +208,11 @@ impl Data {
     }
 
     /// A row as it is to be written.
-    fn row(&self, index: usize, pass_rates: Option<&[f64]>) -> Map<String, Value> {
+    fn row(&self, index: usize, pass_rates: Option<&[f64]>) -> Object {
         let mut row = self.objects[index].clone();
         if let Some(rates) = pass_rates {
             let rate = rates[self.candidates.prompt(index)];
-            row.insert("pass_rate".to_owned(), rate.into());
+            row.insert("pass_rate", rate.into());
         }
         row
     }

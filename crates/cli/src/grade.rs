@@ -14,12 +14,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use iwsft_data::RowWriter;
+use iwsft_data::{Object, RowWriter};
 use iwsft_eval::grade::{Extraction, Grader, Kind, Mode, Several};
 use iwsft_files::Journal;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use crate::interrupt;
 use crate::missing;
@@ -32,15 +33,26 @@ use rows::{Answer, Row, Rows};
 pub(crate) use section::{Completed, GradeSection};
 
 /// Columns that a program adds to a row.
-type Columns = Map<String, Value>;
+type Columns = Object;
 
 /// What a program answered, as the journal keeps it.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 #[serde(untagged)]
 enum Entry {
     Row(Graded),
     /// Of earlier versions: the answer to the row of its line.
     Columns(Columns),
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The numbers of columns are in their text.
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        serde_json::from_str(text.get())
+            .map(Self::Row)
+            .or_else(|_| serde_json::from_str(text.get()).map(Self::Columns))
+            .map_err(serde::de::Error::custom)
+    }
 }
 
 /// An answer and the number of its row, from 0.
@@ -318,12 +330,11 @@ fn by_program(
     let mut finish = |row: Row, columns: Columns| -> anyhow::Result<()> {
         report.add_reward(columns.get(&args.reward_column));
         let mut object = row.object;
-        for (name, value) in columns {
-            if object.contains_key(&name) && !args.replace {
-                return Err(rows::has_column(&row.at, &name).into());
-            }
-            object.insert(name, value);
+        let taken = columns.keys().find(|name| object.contains_key(*name));
+        if let (Some(name), false) = (taken, args.replace) {
+            return Err(rows::has_column(&row.at, name).into());
         }
+        object.extend(columns);
         writer.write(&object)?;
         progress.at(report.rows as u64, || {
             format!("mean reward {:.3}", report.share())

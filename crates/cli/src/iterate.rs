@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
-use iwsft_data::read_objects;
+use iwsft_data::{Object, read_objects};
 use iwsft_files::{Lock, write_atomically};
 use serde_json::{Map, Value};
 
@@ -112,7 +112,7 @@ fn all(rounds: &mut Rounds<'_>) -> Result<Vec<RoundResult>, Halt> {
 
 /// Rows of the prompts' file. Whether they can be asked and graded, the commands
 /// say.
-fn prompts(recipe: &IterateRecipe) -> anyhow::Result<Vec<Map<String, Value>>> {
+fn prompts(recipe: &IterateRecipe) -> anyhow::Result<Vec<Object>> {
     let section = &recipe.prompts;
     let limit = section.limit.map_or(usize::MAX, |limit| limit as usize);
     let mut rows = Vec::new();

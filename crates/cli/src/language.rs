@@ -59,7 +59,7 @@ impl ModelFolder {
         let template = match chat_template {
             None => tokenizer.chat_template(false)?,
             Some(file) => {
-                let source = std::fs::read_to_string(file)
+                let source = iwsft_files::read_text(file)
                     .map_err(|error| Mistake::new(format!("{}: {error}", file.display())))?;
                 let origin = file.display().to_string();
                 Some(ChatTemplate::new(

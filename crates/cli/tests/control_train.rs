@@ -7,6 +7,9 @@ mod fixture;
 use std::fs;
 
 use fixture::{Ended, Workplace, number};
+use iwsft_data::episodes::{
+    End, Episode, EpisodeColumns, Tail, read_episodes, write_d4rl, write_minari,
+};
 
 const RECIPE: &str = r#"
 run = "run"
@@ -369,4 +372,36 @@ fn what_cannot_act_or_be_recorded_is_refused() {
             .fails(2, &[expected]);
         assert!(!out.exists());
     }
+}
+
+#[test]
+fn steps_without_an_end_are_counted_before_training_and_in_the_results() {
+    let place = prepared();
+    let data = place.path("pendulum.hdf5");
+    let columns = EpisodeColumns::default();
+    let recorded = read_episodes(&data, &columns, Tail::Keep).unwrap();
+    let mut cut = recorded.select(&[0, 1]);
+    let last = recorded.episode(2);
+    let (o, a) = (recorded.observation_size(), recorded.action_size());
+    cut.push(Episode {
+        observations: &last.observations[..5 * o],
+        actions: &last.actions[..5 * a],
+        rewards: &last.rewards[..5],
+        next_observations: &last.next_observations[..5 * o],
+        end: End::Unfinished,
+    });
+    write_d4rl(&place.path("cut.hdf5"), &cut).unwrap();
+    let sets = ["data.path=cut.hdf5", "data.percentiles=", "seeds=1"];
+    let ended = train(&place, "cut", &sets).succeeds();
+    let said = "2 of 3 episodes; 5 steps behind the last end were left out (data.tail = \"keep\" keeps them)";
+    assert!(ended.stderr.contains(said), "{ended}");
+    let results: serde_json::Value = serde_json::from_str(&place.read("cut/results.json")).unwrap();
+    assert_eq!(results["left_out_steps"], 5);
+
+    // Of Minari a group is an episode, over or not.
+    write_minari(&place.path("cut-v0"), &cut, "cut-v0").unwrap();
+    let sets = ["data.path=cut-v0", "data.percentiles=", "seeds=1"];
+    let ended = train(&place, "whole", &sets).succeeds();
+    assert!(ended.stderr.contains("data: 3 episodes"), "{ended}");
+    assert!(!ended.stderr.contains("left out"), "{ended}");
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 fn rows(path: &Path) -> Vec<Map<String, Value>> {
     let rows = read_objects(path).unwrap();
-    rows.map(|row| row.unwrap().1).collect()
+    rows.map(|row| row.unwrap().1.into_values()).collect()
 }
 
 /// Attempts at prompts, as `iwsft grade` leaves them: of prompt `i` the first

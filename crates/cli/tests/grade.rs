@@ -662,3 +662,54 @@ fn answers_that_cannot_be_read_are_said_with_the_option_that_reads_them() {
         .succeeds();
     assert!(!ended.stderr.contains("read"), "{ended}");
 }
+
+#[test]
+fn numbers_pass_through_grading_and_curation_as_they_stand() {
+    let place = Workplace::new();
+    let kept = r#""x":10928588.983213553,"n":12345678901234567890123,"l":[1e-05,1.10]"#;
+    let rows = format!(
+        "{{\"prompt\":\"a\",\"completion\":\"7\",\"answer\":\"7\",{kept}}}\n\
+         {{\"prompt\":\"b\",\"completion\":\"98765432109876543211\",\
+         \"answer\":98765432109876543210}}\n"
+    );
+    place.write("rows.jsonl", &rows);
+    place
+        .iwsft(&["grade", "rows.jsonl", "--out", "graded.jsonl"])
+        .succeeds();
+    let graded = place.lines("graded.jsonl");
+    // As 64-bit floats the second answer would be the gold one.
+    assert_eq!(column(&graded, "reward"), [json!(1), json!(0)]);
+    let curate = [
+        "curate",
+        "graded.jsonl",
+        "--out",
+        "kept.jsonl",
+        "--min-reward",
+        "1",
+    ];
+    place.iwsft(&curate).succeeds();
+    let judge = program(
+        &place,
+        "judge.sh",
+        "while read -r line; do case \"$line\" in *12345678901234567890123,*) \
+         echo '{\"reward\": 1, \"seen\": 12345678901234567890123}';; *) echo 0;; esac; done",
+    );
+    let by_program = [
+        "grade",
+        "rows.jsonl",
+        "--out",
+        "judged.jsonl",
+        "--command",
+        &judge,
+    ];
+    place.iwsft(&by_program).succeeds();
+    for name in ["graded.jsonl", "kept.jsonl", "judged.jsonl"] {
+        let text = place.read(name);
+        assert!(
+            text.lines().next().unwrap().contains(kept),
+            "{name}: {text}"
+        );
+    }
+    let text = place.read("judged.jsonl");
+    assert!(text.contains(r#""seen":12345678901234567890123"#), "{text}");
+}

@@ -125,7 +125,17 @@ fn an_interrupted_file_goes_on_to_the_same_rows() {
         .map(|row| format!("{{\"prompt\": \"{row}+1=\"}}\n"))
         .collect();
     place.write("prompts.jsonl", &rows);
-    let args = |out| sample(out, &["-k", "20", "--batch", "8"]);
+    // A temperature of 17 digits, as a search over settings makes them, is the same
+    // when the journal is read again.
+    let settings = [
+        "-k",
+        "20",
+        "--batch",
+        "8",
+        "--temperature",
+        "0.9452706955539223",
+    ];
+    let args = |out| sample(out, &settings);
     place.iwsft(&args("whole.jsonl")).succeeds();
     let mut child = place.spawn(&args("out.jsonl"));
     let journal = place.path("out.jsonl.journal");
@@ -376,4 +386,23 @@ fn rows_of_older_versions_without_the_space_that_a_completion_begins_with_still_
         );
     }
     inspect("2").fails(2, &["completion_tokens", "\" 1\""]);
+}
+
+#[test]
+fn columns_that_go_along_keep_their_numbers_as_they_stand() {
+    let place = Workplace::new();
+    let kept = r#""n":12345678901234567890123,"x":10928588.983213553,"l":[1e-05,1.10]"#;
+    let row = format!("{{\"id\":98765432109876543210,\"prompt\":\"1+1=\",{kept}}}\n");
+    place.write("prompts.jsonl", &row);
+    place
+        .iwsft(&sample("out.jsonl", &["--template", "{n}+"]))
+        .succeeds();
+    let text = place.read("out.jsonl");
+    for part in [
+        kept,
+        r#""id":"98765432109876543210-0""#,
+        r#""prompt":"12345678901234567890123+""#,
+    ] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
 }

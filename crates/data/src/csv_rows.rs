@@ -1,7 +1,7 @@
 //! `.csv`: comma-separated text whose first row names the columns. Every value
 //! is text; an empty one counts as absent, as null does elsewhere.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,12 +9,13 @@ use csv::{ErrorKind, Reader, StringRecord};
 use serde_json::{Map, Value};
 
 use crate::DataError;
-use crate::reader::Object;
+use crate::json_text::{MAX_ROW_BYTES, MAX_ROW_VALUES};
+use crate::reader::ReadObject;
 use crate::row::Location;
 
 /// The rows below the names of a CSV file.
 pub(crate) struct CsvRows<R> {
-    from: Reader<R>,
+    from: Reader<Rationed<R>>,
     file: Arc<Path>,
     names: StringRecord,
     record: StringRecord,
@@ -23,9 +24,11 @@ pub(crate) struct CsvRows<R> {
 
 impl<R: Read> CsvRows<R> {
     pub(crate) fn open(from: R, file: Arc<Path>) -> Result<Self, DataError> {
-        let mut from = Reader::from_reader(from);
-        let names = from.headers().cloned();
-        let names = names.map_err(|reason| broken(&file, 1, reason))?;
+        let mut from = Reader::from_reader(Rationed::new(from));
+        let names = match from.headers().cloned() {
+            Ok(names) => names,
+            Err(reason) => return Err(broken(&from, &file, 1, reason)),
+        };
         let mut sorted: Vec<&str> = names.iter().collect();
         sorted.sort_unstable();
         if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -45,19 +48,20 @@ impl<R: Read> CsvRows<R> {
 }
 
 impl<R: Read> Iterator for CsvRows<R> {
-    type Item = Object;
+    type Item = ReadObject;
 
-    fn next(&mut self) -> Option<Object> {
+    fn next(&mut self) -> Option<ReadObject> {
         if self.over {
             return None;
         }
         let line = self.from.position().line();
+        self.from.get_mut().begin_row();
         match self.from.read_record(&mut self.record) {
             Ok(true) => {}
             Ok(false) => return None,
             Err(reason) => {
                 self.over = true;
-                return Some(Err(broken(&self.file, line, reason)));
+                return Some(Err(broken(&self.from, &self.file, line, reason)));
             }
         }
         let at = Location {
@@ -69,16 +73,72 @@ impl<R: Read> Iterator for CsvRows<R> {
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| (name.to_owned(), Value::from(value)))
             .collect::<Map<_, _>>();
-        Some(Ok((at, row)))
+        Some(Ok((at, row.into())))
     }
 }
 
-fn broken(file: &Arc<Path>, line: u64, error: csv::Error) -> DataError {
+/// Text of which only so much may make a row: a quotation mark that nobody closes,
+/// or a file without line breaks, would be read into memory as a whole.
+struct Rationed<R> {
+    from: R,
+    bytes: usize,
+    commas: usize,
+}
+
+impl<R> Rationed<R> {
+    fn new(from: R) -> Self {
+        Self {
+            from,
+            bytes: 0,
+            commas: 0,
+        }
+    }
+
+    fn begin_row(&mut self) {
+        (self.bytes, self.commas) = (0, 0);
+    }
+
+    /// What there is too much of.
+    fn excess(&self, at: &Location) -> Option<DataError> {
+        let at = at.clone();
+        if self.bytes > MAX_ROW_BYTES {
+            let limit = MAX_ROW_BYTES;
+            Some(DataError::RowTooLong { at, limit })
+        } else if self.commas > MAX_ROW_VALUES {
+            let limit = MAX_ROW_VALUES;
+            Some(DataError::TooManyValues { at, limit })
+        } else {
+            None
+        }
+    }
+}
+
+impl<R: Read> Read for Rationed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.bytes += count;
+        self.commas += buffer[..count].iter().filter(|&&byte| byte == b',').count();
+        match self.bytes > MAX_ROW_BYTES || self.commas > MAX_ROW_VALUES {
+            true => Err(io::Error::other("too much for a row")),
+            false => Ok(count),
+        }
+    }
+}
+
+fn broken<R: Read>(
+    from: &Reader<Rationed<R>>,
+    file: &Arc<Path>,
+    line: u64,
+    error: csv::Error,
+) -> DataError {
     let line = error.position().map_or(line, csv::Position::line);
     let at = Location {
         file: file.clone(),
         line,
     };
+    if let Some(excess) = from.get_ref().excess(&at) {
+        return excess;
+    }
     let reason = match error.into_kind() {
         ErrorKind::Io(reason) => return DataError::Read { at, reason },
         ErrorKind::UnequalLengths {
@@ -105,7 +165,7 @@ mod tests {
         match read_objects(&path) {
             Err(error) => vec![Err(error)],
             Ok(rows) => rows
-                .map(|row| row.map(|(at, row)| (at.line, row.into())))
+                .map(|row| row.map(|(at, row)| (at.line, row.into_values().into())))
                 .collect(),
         }
     }

@@ -46,6 +46,7 @@
 
 mod columns;
 mod error;
+mod filters;
 mod hdf5;
 mod minari;
 mod normaliser;

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use iwsft_files::Looks;
 use iwsft_objective::ResampleError;
 
 use crate::row::Location;
@@ -23,6 +24,23 @@ pub enum DataError {
     #[error("{}: is a folder, expected a file; list the files in it one by one", path.display())]
     Folder {
         /// The path asked for.
+        path: PathBuf,
+    },
+    /// The file is something else than its name says.
+    #[error("{}: {looks}", path.display())]
+    Disguised {
+        /// The file asked for.
+        path: PathBuf,
+        /// What it is.
+        looks: Looks,
+    },
+    /// The name ends in `.gz`, and the content is not compressed.
+    #[error(
+        "{}: is not compressed with gzip, as the name says; leave out the .gz, or compress it",
+        path.display()
+    )]
+    NotPacked {
+        /// The file asked for.
         path: PathBuf,
     },
     /// The file's name does not say which format it has.
@@ -101,6 +119,46 @@ pub enum DataError {
         /// The longest row accepted, in bytes.
         limit: usize,
     },
+    /// A row has so many values that it cannot be one.
+    #[error(
+        "{at}: the row has more than {limit} values, so many are not read; split the row, or \
+         write it anew if it should be smaller"
+    )]
+    TooManyValues {
+        /// The row.
+        at: Location,
+        /// The most values accepted.
+        limit: usize,
+    },
+    /// A row has lists and objects inside of each other that could not be read again.
+    #[error(
+        "{at}: `{column}` has lists and objects inside of each other, {depth} deep; at most \
+         {limit} are read again: flatten it, or keep it as text"
+    )]
+    TooDeep {
+        /// The row.
+        at: Location,
+        /// The column.
+        column: String,
+        /// How deep it goes, the row counted.
+        depth: usize,
+        /// The deepest accepted.
+        limit: usize,
+    },
+    /// A text has half a character.
+    #[error(
+        "{at}: `{found}` at column {column} is half a character: UTF-16 writes one in two halves, \
+         and the other one is missing, as where a text was cut; write the text again, or remove \
+         the escape"
+    )]
+    HalfCharacter {
+        /// The line of the fault.
+        at: Location,
+        /// The column of the fault, in bytes from 1.
+        column: usize,
+        /// The escape: `\ud83d`.
+        found: String,
+    },
     /// A row is not JSON.
     #[error("{at}: broken JSON at column {column} ({reason}); correct or remove the row")]
     Json {
@@ -138,6 +196,19 @@ pub enum DataError {
         /// The row at which reading stopped.
         at: Location,
         /// What the decoder said.
+        reason: String,
+    },
+    /// A column of JSON has a text that is none.
+    #[error(
+        "{at}: `{column}` is a column of JSON by its type, but not JSON ({reason}); correct the \
+         value, or write the column as text"
+    )]
+    JsonColumn {
+        /// The row.
+        at: Location,
+        /// The column, with the path inside it.
+        column: String,
+        /// What the parser expected.
         reason: String,
     },
     /// A CSV file is damaged, or its rows are not all alike.

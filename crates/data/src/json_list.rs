@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::DataError;
-use crate::json_lines::parse_object;
-use crate::reader::{MAX_ROW_BYTES, Object};
+use crate::json_text::{Extent, Keep, MAX_ROW_BYTES, parse_object};
+use crate::reader::ReadObject;
 use crate::row::Location;
 
 /// The elements of a list, found by counting brackets outside of strings;
@@ -14,6 +14,7 @@ use crate::row::Location;
 pub(crate) struct JsonList<R> {
     from: R,
     file: Arc<Path>,
+    keep: Keep,
     /// Line of the next byte, from 1.
     line: u64,
     /// Column of the next byte, in bytes from 1.
@@ -31,10 +32,11 @@ enum Place {
 }
 
 impl<R: BufRead> JsonList<R> {
-    pub(crate) fn new(from: R, file: Arc<Path>) -> Self {
+    pub(crate) fn new(from: R, file: Arc<Path>, keep: Keep) -> Self {
         JsonList {
             from,
             file,
+            keep,
             line: 1,
             column: 1,
             place: Place::Before,
@@ -119,38 +121,52 @@ impl<R: BufRead> JsonList<R> {
     fn collect(&mut self) -> Result<(), DataError> {
         self.element.clear();
         let mut depth = 0_u64;
-        let mut in_string = false;
-        let mut escaped = false;
-        while let Some(byte) = self.peek()? {
-            if in_string {
-                match byte {
-                    _ if escaped => escaped = false,
-                    b'\\' => escaped = true,
-                    b'"' => in_string = false,
-                    _ => {}
+        let mut extent = Extent::default();
+        loop {
+            let here = self.here();
+            let bytes = self.from.fill_buf().map_err(|reason| DataError::Read {
+                at: here.clone(),
+                reason,
+            })?;
+            if bytes.is_empty() {
+                return Err(self.broken("the file ends inside the list"));
+            }
+            let mut end = None;
+            for (index, &byte) in bytes.iter().enumerate() {
+                if matches!(byte, b',' | b']') && depth == 0 && extent.is_outside() {
+                    end = Some(index);
+                    break;
                 }
-            } else {
-                match byte {
-                    b'"' => in_string = true,
-                    b',' | b']' if depth == 0 => return Ok(()),
-                    b'[' | b'{' => depth += 1,
-                    b']' | b'}' => depth = depth.saturating_sub(1),
-                    _ => {}
+                if extent.take(byte) {
+                    match byte {
+                        b'[' | b'{' => depth += 1,
+                        b']' | b'}' => depth = depth.saturating_sub(1),
+                        _ => {}
+                    }
+                }
+                self.column += 1;
+                if byte == b'\n' {
+                    self.line += 1;
+                    self.column = 1;
                 }
             }
-            self.advance(byte);
-            self.element.push(byte);
+            let length = end.unwrap_or(bytes.len());
+            self.element.extend_from_slice(&bytes[..length]);
+            self.from.consume(length);
+            extent.check(&here)?;
             if self.element.len() > MAX_ROW_BYTES {
                 return Err(DataError::RowTooLong {
-                    at: self.here(),
+                    at: here,
                     limit: MAX_ROW_BYTES,
                 });
             }
+            if end.is_some() {
+                return Ok(());
+            }
         }
-        Err(self.broken("the file ends inside the list"))
     }
 
-    fn step(&mut self) -> Result<Option<Object>, DataError> {
+    fn step(&mut self) -> Result<Option<ReadObject>, DataError> {
         if self.place == Place::Before {
             if !self.enter()? {
                 self.place = Place::Over;
@@ -178,14 +194,14 @@ impl<R: BufRead> JsonList<R> {
         let (at, column) = (self.here(), self.column);
         self.collect()?;
         self.place = Place::Later;
-        Ok(Some(parse_object(&self.element, at, column)))
+        Ok(Some(parse_object(&self.element, at, column, self.keep)))
     }
 }
 
 impl<R: BufRead> Iterator for JsonList<R> {
-    type Item = Object;
+    type Item = ReadObject;
 
-    fn next(&mut self) -> Option<Object> {
+    fn next(&mut self) -> Option<ReadObject> {
         match self.step() {
             Ok(element) => element,
             Err(error) => {

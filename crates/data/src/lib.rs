@@ -83,6 +83,7 @@
 //! ```
 
 mod alpaca;
+mod arrow_value;
 mod column_type;
 mod columns;
 mod csv_rows;
@@ -95,9 +96,12 @@ mod findings;
 mod form;
 mod json_lines;
 mod json_list;
+mod json_text;
 mod message;
 mod mixture;
+mod object;
 mod pack;
+mod parquet_pages;
 mod parquet_rows;
 mod parquet_writer;
 mod reader;
@@ -113,10 +117,12 @@ pub use epoch::EpochOrder;
 pub use error::DataError;
 pub use findings::Findings;
 pub use form::Form;
+pub use json_text::{MAX_DEPTH, MAX_ROW_BYTES, MAX_ROW_VALUES};
 pub use message::{Message, Text};
 pub use mixture::{Mixture, Pool, Source};
+pub use object::Object;
 pub use pack::{MicroBatch, pack};
-pub use reader::{MAX_ROW_BYTES, Object, Objects, Rows, read, read_objects};
+pub use reader::{Objects, Rows, read, read_objects};
 pub use report::{LISTED, Report};
 pub use row::{Content, Location, Row};
 pub use template::{Template, TemplateError};

@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 
 use crate::DataError;
 use crate::column_type::{ColumnType, Fields};
+use crate::object::{Object, is_huge_integer, numbers};
 use crate::row::Location;
 
 /// Rows that are turned into arrays at a time.
@@ -47,19 +48,34 @@ impl ParquetWriter {
         }
     }
 
-    pub(crate) fn push(&mut self, row: &Map<String, Value>) -> Result<(), DataError> {
+    pub(crate) fn push(&mut self, row: &Object) -> Result<(), DataError> {
+        let at = || Location {
+            file: self.name.clone(),
+            line: self.rows.len() as u64 + 1,
+        };
+        // As values they are floats, which would go into the column as others.
+        for name in row.keys() {
+            let huge = row
+                .text(name)
+                .and_then(|text| numbers(text).find(|n| is_huge_integer(n)));
+            if let Some(number) = huge {
+                return Err(DataError::MixedColumn {
+                    at: at(),
+                    column: name.clone(),
+                    found: format!("the number {number}"),
+                    expected: "an integer below 2^63".to_owned(),
+                });
+            }
+        }
         self.fields
             .widen(row)
             .map_err(|mismatch| DataError::MixedColumn {
-                at: Location {
-                    file: self.name.clone(),
-                    line: self.rows.len() as u64 + 1,
-                },
+                at: at(),
                 column: mismatch.column(),
                 found: mismatch.found,
                 expected: mismatch.expected,
             })?;
-        self.rows.push(row.clone());
+        self.rows.push((**row).clone());
         Ok(())
     }
 

@@ -1,27 +1,25 @@
 //! Opens a data file by its ending and hands out its rows one by one.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Seek};
 use std::path::Path;
 use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
-use serde_json::{Map, Value};
+use iwsft_files::{Looks, SNIFFED};
 
 use crate::DataError;
 use crate::columns::Columns;
 use crate::csv_rows::CsvRows;
 use crate::json_lines::JsonLines;
 use crate::json_list::JsonList;
+use crate::json_text::Keep;
+use crate::object::Object;
 use crate::parquet_rows::ParquetRows;
 use crate::row::{Location, Row};
 
-/// Longest row accepted, in bytes. A file without line breaks would otherwise
-/// be read into memory as a whole before anybody learns that it is no JSONL.
-pub const MAX_ROW_BYTES: usize = 256 << 20;
-
-/// A JSON object and where it stands.
-pub type Object = Result<(Location, Map<String, Value>), DataError>;
+/// A row and where it stands.
+pub(crate) type ReadObject = Result<(Location, Object), DataError>;
 
 /// Opens a file and reads its rows in order: `.jsonl` (one object a line),
 /// `.json` (one list of objects) and `.csv` (its first row names the columns, all
@@ -38,8 +36,8 @@ pub fn read(path: &Path, columns: &Columns) -> Result<Rows, DataError> {
     })
 }
 
-/// Opens a file as [`read`] does and hands out its rows as they are: JSON
-/// objects with all of their columns.
+/// Opens a file as [`read`] does and hands out its rows as they are: objects with
+/// all of their columns, to be looked at and written again unchanged.
 ///
 /// # Errors
 /// As [`read`].
@@ -66,13 +64,39 @@ fn open(path: &Path, columns: Option<&Columns>) -> Result<Objects, DataError> {
             path: path.to_owned(),
         });
     }
-    let file = File::open(path).map_err(open_error)?;
+    let mut file = BufReader::new(File::open(path).map_err(open_error)?);
+    let expected = match format {
+        Format::Parquet => Some(Looks::Parquet),
+        _ if format.is_packed() => Some(Looks::Gzip),
+        _ => None,
+    };
+    match looks(&mut file) {
+        found if found == expected => {}
+        Some(looks) => return Err(disguised(path, looks)),
+        None if format.is_packed() => {
+            return Err(DataError::NotPacked {
+                path: path.to_owned(),
+            });
+        }
+        None => {}
+    }
     let name: Arc<Path> = Arc::from(path);
-    let from: Box<dyn Iterator<Item = Object> + Send> = match format {
-        Format::Parquet => Box::new(ParquetRows::open(file, name.clone(), columns)?),
-        Format::JsonLines { gz } => Box::new(JsonLines::new(text(file, gz), name.clone())),
-        Format::JsonList { gz } => Box::new(JsonList::new(text(file, gz), name.clone())),
-        Format::Csv { gz } => Box::new(CsvRows::open(text(file, gz), name.clone())?),
+    let keep = match columns {
+        Some(_) => Keep::Values,
+        None => Keep::Texts,
+    };
+    let from: Box<dyn Iterator<Item = ReadObject> + Send> = match format {
+        Format::Parquet => {
+            file.rewind().map_err(open_error)?;
+            Box::new(ParquetRows::open(file.into_inner(), name.clone(), columns)?)
+        }
+        Format::JsonLines { gz } => {
+            Box::new(JsonLines::new(text(file, path, gz)?, name.clone(), keep))
+        }
+        Format::JsonList { gz } => {
+            Box::new(JsonList::new(text(file, path, gz)?, name.clone(), keep))
+        }
+        Format::Csv { gz } => Box::new(CsvRows::open(text(file, path, gz)?, name.clone())?),
     };
     Ok(Objects {
         from,
@@ -81,12 +105,33 @@ fn open(path: &Path, columns: Option<&Columns>) -> Result<Objects, DataError> {
     })
 }
 
-fn text(file: File, gz: bool) -> Box<dyn BufRead + Send> {
-    let file = BufReader::new(file);
-    if gz {
-        Box::new(BufReader::new(MultiGzDecoder::new(file)))
-    } else {
-        Box::new(file)
+fn text(
+    file: BufReader<File>,
+    path: &Path,
+    gz: bool,
+) -> Result<Box<dyn BufRead + Send>, DataError> {
+    if !gz {
+        return Ok(Box::new(file));
+    }
+    let mut unpacked = BufReader::new(MultiGzDecoder::new(file));
+    match looks(&mut unpacked) {
+        Some(looks) => Err(disguised(path, looks)),
+        None => Ok(Box::new(unpacked)),
+    }
+}
+
+/// What the next bytes are, where they are not text. Nothing, and what cannot be
+/// read, is for the readers to say.
+fn looks(from: &mut impl BufRead) -> Option<Looks> {
+    let start = from.fill_buf().ok()?;
+    let looks = Looks::of(&start[..start.len().min(SNIFFED)]);
+    looks.filter(|&looks| looks != Looks::Empty)
+}
+
+fn disguised(path: &Path, looks: Looks) -> DataError {
+    DataError::Disguised {
+        path: path.to_owned(),
+        looks,
     }
 }
 
@@ -99,6 +144,13 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    fn is_packed(self) -> bool {
+        match self {
+            Self::JsonLines { gz } | Self::JsonList { gz } | Self::Csv { gz } => gz,
+            Self::Parquet => false,
+        }
+    }
+
     pub(crate) fn of(path: &Path) -> Result<Format, DataError> {
         let name = path
             .file_name()
@@ -140,14 +192,14 @@ impl Iterator for Rows {
 
     fn next(&mut self) -> Option<Self::Item> {
         let object = self.objects.next()?;
-        Some(object.and_then(|(at, object)| Row::parse(at, object, &self.columns)))
+        Some(object.and_then(|(at, object)| Row::parse(at, object.into_values(), &self.columns)))
     }
 }
 
 /// The rows of one file as JSON objects, in order; see [`read_objects`]. A file
 /// without any row is an error.
 pub struct Objects {
-    from: Box<dyn Iterator<Item = Object> + Send>,
+    from: Box<dyn Iterator<Item = ReadObject> + Send>,
     file: Arc<Path>,
     state: State,
 }
@@ -161,7 +213,7 @@ enum State {
 }
 
 impl Iterator for Objects {
-    type Item = Object;
+    type Item = Result<(Location, Object), DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.state == State::Over {

@@ -6,15 +6,19 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use iwsft_files::AtomicFile;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::DataError;
+use crate::json_text::{MAX_DEPTH, MAX_ROW_BYTES};
+use crate::object::Object;
 use crate::parquet_writer::ParquetWriter;
 use crate::reader::Format;
+use crate::row::Location;
 
-/// Writes JSON objects, one a row, such that [`crate::read_objects`] reads the
-/// same from them: `.jsonl`, `.jsonl.gz` and `.parquet`. The file is there once
-/// [`Self::finish`] returns, and not before.
+/// Writes objects, one a row, such that [`crate::read_objects`] reads the same from
+/// them: `.jsonl`, `.jsonl.gz` and `.parquet`. The file is there once
+/// [`Self::finish`] returns, and not before. What an object has as text goes into
+/// JSONL as it is.
 ///
 /// The columns of a Parquet file are all those of its rows, in the order in
 /// which they first come, with null where a row lacks one. A column has one
@@ -23,6 +27,8 @@ use crate::reader::Format;
 /// The rows are held until the end, as only the last one settles the types.
 pub struct RowWriter {
     path: PathBuf,
+    rows: u64,
+    line: Vec<u8>,
     to: To,
 }
 
@@ -53,6 +59,8 @@ impl RowWriter {
         };
         Ok(Self {
             path: path.to_owned(),
+            rows: 0,
+            line: Vec::new(),
             to,
         })
     }
@@ -60,13 +68,47 @@ impl RowWriter {
     /// Adds a row.
     ///
     /// # Errors
-    /// If it cannot be written, or does not fit the columns of the rows before;
-    /// there is then no use in going on.
-    pub fn write(&mut self, row: &Map<String, Value>) -> Result<(), DataError> {
-        match &mut self.to {
-            To::Plain(file) => write_line(file, row).map_err(write_error(&self.path)),
-            To::Gz(encoder) => write_line(encoder, row).map_err(write_error(&self.path)),
-            To::Parquet(writer) => writer.push(row),
+    /// If it cannot be written, could not be read again, or does not fit the columns
+    /// of the rows before; there is then no use in going on.
+    pub fn write(&mut self, row: &Object) -> Result<(), DataError> {
+        self.rows += 1;
+        for (column, value) in row.iter() {
+            let depth = 1 + depth(value);
+            if depth > MAX_DEPTH {
+                return Err(DataError::TooDeep {
+                    at: self.here(),
+                    column: column.clone(),
+                    depth,
+                    limit: MAX_DEPTH,
+                });
+            }
+        }
+        if let To::Parquet(writer) = &mut self.to {
+            return writer.push(row);
+        }
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, row)
+            .map_err(|error| write_error(&self.path)(error.into()))?;
+        if self.line.len() > MAX_ROW_BYTES {
+            return Err(DataError::RowTooLong {
+                at: self.here(),
+                limit: MAX_ROW_BYTES,
+            });
+        }
+        self.line.push(b'\n');
+        let written = match &mut self.to {
+            To::Plain(file) => file.write_all(&self.line),
+            To::Gz(encoder) => encoder.write_all(&self.line),
+            To::Parquet(_) => Ok(()),
+        };
+        written.map_err(write_error(&self.path))
+    }
+
+    /// The row that is being written.
+    fn here(&self) -> Location {
+        Location {
+            file: self.path.as_path().into(),
+            line: self.rows,
         }
     }
 
@@ -85,9 +127,21 @@ impl RowWriter {
     }
 }
 
-fn write_line(mut to: impl Write, row: &Map<String, Value>) -> io::Result<()> {
-    serde_json::to_writer(&mut to, row)?;
-    to.write_all(b"\n")
+/// Lists and objects inside of each other, without a limit of its own: a value may
+/// come from a format that has none.
+fn depth(value: &Value) -> usize {
+    let mut deepest = 0;
+    let mut open = vec![(value, 0)];
+    while let Some((value, above)) = open.pop() {
+        let depth = above + 1;
+        match value {
+            Value::Array(list) => open.extend(list.iter().map(|inner| (inner, depth))),
+            Value::Object(object) => open.extend(object.values().map(|inner| (inner, depth))),
+            _ => continue,
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 fn write_error(path: &Path) -> impl FnOnce(io::Error) -> DataError + use<> {
@@ -100,7 +154,7 @@ mod tests {
     use super::*;
     use crate::read_objects;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     type Object = Map<String, Value>;
 
@@ -115,13 +169,13 @@ mod tests {
         let path = folder.path().join("rows").with_extension(ending);
         let mut writer = RowWriter::create(&path).unwrap();
         for row in rows {
-            writer.write(row).unwrap();
+            writer.write(&row.clone().into()).unwrap();
         }
         assert!(!path.exists());
         writer.finish().unwrap();
         read_objects(&path)
             .unwrap()
-            .map(|object| object.unwrap().1)
+            .map(|object| object.unwrap().1.into_values())
             .collect()
     }
 
@@ -186,9 +240,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.parquet");
         let mut writer = RowWriter::create(&path).unwrap();
-        writer.write(&object(json!({"of": {"answer": 4}}))).unwrap();
+        let row = |value| object(value).into();
+        writer.write(&row(json!({"of": {"answer": 4}}))).unwrap();
         let error = writer
-            .write(&object(json!({"of": {"answer": "four"}})))
+            .write(&row(json!({"of": {"answer": "four"}})))
             .unwrap_err()
             .to_string();
         for part in [

@@ -82,11 +82,18 @@ fn every_layout_and_version_gives_the_same_episodes() {
             "minari/data/main_data.hdf5",
         ] {
             let path = folder.join(name);
-            let found = read_episodes(&path, &EpisodeColumns::default(), Tail::Drop).unwrap();
-            assert_same(&found, &all_expected(), &path);
-
             let mut with_tail = all_expected();
             expected(&mut with_tail, 18, 23, End::Unfinished);
+            // A group of Minari's is an episode, marked as over or not.
+            let without = match name.starts_with("minari") {
+                true => &with_tail,
+                false => &all_expected(),
+            };
+            let found = read_episodes(&path, &EpisodeColumns::default(), Tail::Drop).unwrap();
+            assert_same(&found, without, &path);
+            let left_out = with_tail.step_count() - without.step_count();
+            assert_eq!(found.left_out(), left_out, "{name}");
+
             let found = read_episodes(&path, &EpisodeColumns::default(), Tail::Keep).unwrap();
             assert_same(&found, &with_tail, &path);
         }
@@ -95,13 +102,48 @@ fn every_layout_and_version_gives_the_same_episodes() {
 
 #[test]
 fn an_unfinished_tail_is_counted_where_it_is_dropped() {
-    for name in ["d4rl_v108.hdf5", "table.npz", "minari"] {
+    for name in ["d4rl_v108.hdf5", "table.npz"] {
         let path = fixtures()[0].join(name);
         let columns = EpisodeColumns::default();
         let mut reader = EpisodeReader::open(&path, &columns, Tail::Drop).unwrap();
         let episodes: usize = reader.by_ref().map(|some| some.unwrap().len()).sum();
         assert_eq!((episodes, reader.dropped()), (3, 5), "{name}");
         assert_eq!((reader.observation_size(), reader.action_size()), (3, 2));
+    }
+}
+
+/// Written by h5py, see
+/// `scripts/fixtures/episode_links.py`.
+#[test]
+fn columns_are_found_behind_links_and_in_every_storage_that_is_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/links");
+    let mut count = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let found = read_episodes(&path, &EpisodeColumns::default(), Tail::Drop).unwrap();
+        let minari = path.ends_with("minari.hdf5");
+        let returns = if minari {
+            vec![3.0, 12.0, 12.0]
+        } else {
+            vec![3.0, 12.0]
+        };
+        assert_eq!(found.returns(), returns, "{}", path.display());
+        let steps: Vec<f32> = (0..6).flat_map(|t| [t as f32, 10.0 * t as f32]).collect();
+        assert_eq!(found.observations()[..12], steps, "{}", path.display());
+        assert_eq!(found.ends()[1], End::Terminal, "{}", path.display());
+        count += 1;
+    }
+    assert_eq!(count, 16);
+    // Under the names that only links have, too.
+    for (name, value) in [
+        ("hard", 0.125),
+        ("other/inner/rewards", 1.0),
+        ("other/again", 1.0),
+    ] {
+        let names = columns(serde_json::json!({"infos": [name]}));
+        let path = folder.join("chain_latest.hdf5");
+        let found = read_episodes(&path, &names, Tail::Drop).unwrap();
+        assert_eq!(found.info(name).unwrap().0[1], value, "{name}");
     }
 }
 

@@ -14,9 +14,15 @@ use proptest::prelude::*;
 /// a part of what it says.
 const REFUSED: &[(&str, &str, &str)] = &[
     ("binary_text.parquet", ": row 1", "`text` is binary"),
+    ("binary_view.parquet", ": row 1", "`text` is binary"),
     ("blank.json", "", "holds no rows"),
     ("blank.jsonl", "", "holds no rows"),
     ("brackets.json", ":1", "column 15 (trailing characters)"),
+    (
+        "broken_json.parquet",
+        ": row 1",
+        "`text` is a column of JSON by its type, but not JSON (EOF",
+    ),
     ("broken.json", ":1", "column 26 (expected value)"),
     (
         "broken.jsonl",
@@ -35,6 +41,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("deep.jsonl", ":1", "recursion limit exceeded"),
     ("element_number.json", ":1", "the row is the number 7"),
     ("empty.jsonl", "", "holds no rows"),
+    ("fixed_binary.parquet", ": row 1", "`text` is binary"),
     ("footer_only.parquet", "", "not readable as Parquet"),
     (
         "from_and_value.jsonl",
@@ -55,6 +62,16 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("infinite_reward.jsonl", ":1", "`reward` is -Infinity"),
     ("latin1.jsonl", ":2", "byte 14 of the row is not UTF-8"),
     ("lines.json", ":1", "name it .jsonl"),
+    (
+        "long_decimal.parquet",
+        ": row 1",
+        "`text` is the decimal 12345678901234567890.5, which has more digits",
+    ),
+    (
+        "map_of_numbers.parquet",
+        ": row 1",
+        "`text` is a map whose keys are no text",
+    ),
     (
         "message_text.jsonl",
         ":1",
@@ -152,7 +169,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
         ":2",
         "`score` is the string \"0.5\", expected a number",
     ),
-    ("text.jsonl.gz", ":1", "invalid gzip header"),
+    ("text.jsonl.gz", "", "is not compressed with gzip"),
     ("text.parquet", "", "not readable as Parquet"),
     ("text_behind.json", ":2", "text follows the list"),
     ("text_number.json", ":3", "`text` is the number 5"),
@@ -175,7 +192,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "column 15 (trailing characters)",
     ),
     ("unclosed.json", ":2", "the file ends inside the list"),
-    ("utf16.jsonl", ":1", "byte 1 of the row is not UTF-8"),
+    ("utf16.jsonl", "", "is text in UTF-16: save it as UTF-8"),
     ("weight_list.jsonl", ":1", "`weight` is a list of 1"),
 ];
 

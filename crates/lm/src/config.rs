@@ -6,6 +6,7 @@
 //! because training a slightly different model would go unnoticed.
 
 mod fields;
+mod harmless;
 mod read;
 
 use std::f64::consts::PI;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use iwsft_files::Looks;
+
 /// An error of this crate. Every message names the place, what was found,
 /// what was expected and, where there is one, the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,14 @@ pub enum LmError {
         action: &'static str,
         /// The system's reason.
         source: std::io::Error,
+    },
+    /// A file is something else than what its name says.
+    #[error("{}: {looks}", path.display())]
+    Disguised {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        looks: Looks,
     },
     /// A file does not hold valid JSON.
     #[error("{path}: not valid JSON: {source}")]

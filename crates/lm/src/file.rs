@@ -1,31 +1,36 @@
 //! Reading files with errors that name them, and writing files that are never
 //! seen half-written.
 
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use iwsft_files::AtomicFile;
+use iwsft_files::{AtomicFile, Looks, read_text};
 use serde::de::DeserializeOwned;
 
 use crate::error::LmError;
 
-/// The [`LmError::Io`] for `path`.
+/// The [`LmError::Io`] for `path`, or [`LmError::Disguised`].
 pub(crate) fn io_error(
     path: &Path,
     action: &'static str,
 ) -> impl FnOnce(std::io::Error) -> LmError + use<> {
     let path = path.to_path_buf();
-    move |source| LmError::Io {
-        path,
-        action,
-        source,
+    move |source| match source
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Looks>())
+    {
+        Some(&looks) => LmError::Disguised { path, looks },
+        None => LmError::Io {
+            path,
+            action,
+            source,
+        },
     }
 }
 
 /// Reads a text file; `None` when there is none.
 pub(crate) fn read_if_present(path: &Path) -> Result<Option<String>, LmError> {
-    match fs::read_to_string(path) {
+    match read_text(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(io_error(path, "read")(source)),

@@ -221,7 +221,7 @@ fn rotary_embeddings_that_are_not_supported_are_refused() {
         assert!(error.contains(named), "{error}");
     }
     let mut twice = config("llama");
-    twice["rope_scaling"] = json!({ "rope_type": "default" });
+    twice["rope_scaling"] = json!({ "rope_type": "default", "rope_theta": 5e5 });
     assert!(
         read(&twice)
             .unwrap_err()
@@ -233,7 +233,7 @@ fn rotary_embeddings_that_are_not_supported_are_refused() {
 }
 
 #[test]
-fn an_unknown_field_is_refused_and_a_harmless_one_is_not() {
+fn an_unknown_field_is_refused_with_its_value() {
     let error = read(&with("qwen3", "num_experts", json!(8))).unwrap_err();
     assert!(matches!(error, LmError::ConfigUnknown { .. }), "{error}");
     let text = error.to_string();
@@ -241,8 +241,111 @@ fn an_unknown_field_is_refused_and_a_harmless_one_is_not() {
         text.contains("`num_experts`") && text.contains("value 8"),
         "{text}"
     );
-    read(&with("llama", "pretraining_tp", json!(1))).unwrap();
-    read(&with("llama", "_name_or_path", json!("x"))).unwrap();
+    for (key, value) in [
+        ("logit_scale", json!(0.5)),
+        ("final_logit_softcapping", json!(30.0)),
+        ("residual_multiplier", json!(0.22)),
+        ("no_rope_layers", json!([1, 0])),
+        ("num_nextn_predict_layers", json!(1)),
+    ] {
+        let error = read(&with("llama", key, value)).unwrap_err().to_string();
+        assert!(error.contains(key), "{error}");
+    }
+}
+
+#[test]
+fn a_field_that_cannot_change_the_result_is_no_reason_to_refuse() {
+    for (key, value) in [
+        ("unk_token_id", json!(0)),
+        ("mask_token_id", json!(3)),
+        ("eos_token", json!("</s>")),
+        ("_model_name_or_path", json!("a/b")),
+        ("_name_or_path", json!("x")),
+        ("unsloth_version", json!("2025.1")),
+        ("pretraining_tp", json!(4)),
+        ("problem_type", json!("regression")),
+        ("chunk_size_feed_forward", json!(2)),
+        ("tie_encoder_decoder", json!(true)),
+        ("is_decoder", json!(true)),
+        ("id2label", json!({"0": "a"})),
+        ("max_new_tokens", json!(512)),
+        ("repetition_penalty", json!(1.1)),
+        ("torch_dtype", json!("bfloat16")),
+        ("layer_types", json!(["full_attention", "full_attention"])),
+        ("max_window_layers", json!(28)),
+        ("use_sliding_window", json!(false)),
+        ("num_experts", json!(null)),
+        ("architectures", json!([])),
+    ] {
+        for family in ["llama", "qwen2", "qwen3", "mistral"] {
+            let config = with(family, key, value.clone());
+            read(&config).unwrap_or_else(|error| panic!("{family}: {error}"));
+        }
+    }
+}
+
+/// Every field that transformers 5.23 writes of itself, for configurations and for
+/// the settings of generation that older files keep beside them.
+#[test]
+fn every_default_that_transformers_writes_is_read() {
+    let written: Value = serde_json::from_str(
+        r#"{
+        "_name_or_path": "", "chunk_size_feed_forward": 0, "dtype": null,
+        "id2label": {"0": "LABEL_0", "1": "LABEL_1"}, "is_encoder_decoder": false,
+        "label2id": {"LABEL_0": 0, "LABEL_1": 1}, "output_attentions": false,
+        "output_hidden_states": false, "problem_type": null, "return_dict": true,
+        "transformers_version": "5.23.0", "attention_dropout": 0.0, "use_cache": true,
+        "pad_token_id": null, "max_length": 20, "min_length": 0, "do_sample": false,
+        "early_stopping": false, "num_beams": 1, "num_beam_groups": 1, "diversity_penalty": 0.0,
+        "temperature": 1.0, "top_k": 50, "top_p": 1.0, "typical_p": 1.0, "min_p": null,
+        "repetition_penalty": 1.0, "length_penalty": 1.0, "no_repeat_ngram_size": 0,
+        "encoder_no_repeat_ngram_size": 0, "bad_words_ids": null, "num_return_sequences": 1,
+        "output_scores": false, "return_dict_in_generate": false, "forced_bos_token_id": null,
+        "forced_eos_token_id": null, "remove_invalid_values": false,
+        "exponential_decay_length_penalty": null, "suppress_tokens": null,
+        "begin_suppress_tokens": null, "torchscript": false, "use_bfloat16": false,
+        "pruned_heads": {}, "cross_attention_hidden_size": null, "add_cross_attention": false,
+        "finetuning_task": null, "tokenizer_class": null, "prefix": null, "sep_token_id": null,
+        "decoder_start_token_id": null, "task_specific_params": null, "tf_legacy_loss": false,
+        "renormalize_logits": false, "cache_implementation": "static", "stop_strings": ["x"],
+        "guidance_scale": 1.5, "watermarking_config": {}, "token_healing": false
+    }"#,
+    )
+    .unwrap();
+    for family in ["llama", "qwen2", "qwen3", "mistral"] {
+        let mut config = config(family);
+        for (key, value) in written.as_object().unwrap() {
+            config[key] = value.clone();
+        }
+        read(&config).unwrap_or_else(|error| panic!("{family}: {error}"));
+    }
+}
+
+#[test]
+fn old_and_new_rotary_fields_may_stand_beside_each_other_if_they_agree() {
+    let scaling = json!({
+        "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192, "rope_type": "llama3"
+    });
+    let mut both = config("llama");
+    both["rope_theta"] = json!(500000.0);
+    both["rope_scaling"] = scaling.clone();
+    both["rope_parameters"] = scaling.clone();
+    both["rope_parameters"]["rope_theta"] = json!(500000.0);
+    let found = read(&both).unwrap();
+    assert_eq!(found.rope_theta, 500_000.0);
+    assert!(found.rope_scaling.is_some());
+    both.as_object_mut().unwrap().shift_remove("rope_theta");
+    assert_eq!(
+        read(&both).unwrap(),
+        ModelConfig {
+            raw: both.as_object().unwrap().clone(),
+            ..found
+        }
+    );
+    both["rope_scaling"]["factor"] = json!(4.0);
+    let error = read(&both).unwrap_err().to_string();
+    assert!(error.contains("says otherwise"), "{error}");
 }
 
 #[test]

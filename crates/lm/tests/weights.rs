@@ -9,7 +9,7 @@ use std::path::Path;
 use half::{bf16, f16};
 use iwsft_engine::{Layout, Tensor};
 use iwsft_lm::weights::{self, WeightType, copy_model_files, load, save_end_tokens};
-use iwsft_lm::{LmError, ModelConfig};
+use iwsft_lm::{LmError, ModelConfig, Tokenizer};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -329,6 +329,54 @@ fn a_folder_without_weights_says_what_is_there_instead() {
     fs::write(folder.path().join("pytorch_model.bin"), "").unwrap();
     let error = load(folder.path(), &layout).unwrap_err().to_string();
     assert!(error.contains("found pytorch_model.bin"), "{error}");
+}
+
+#[test]
+fn what_stands_in_place_of_a_models_files_is_told() {
+    let layout = model("llama", false).layout();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n";
+    let wide: Vec<u8> = "{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    let refused = |name: &str, error: LmError, part: &str| {
+        let start = format!("{}: ", folder.path().join(name).display());
+        let message = error.to_string();
+        assert!(matches!(error, LmError::Disguised { .. }), "{message}");
+        assert!(
+            message.starts_with(&start) && message.contains(part),
+            "{message}"
+        );
+    };
+    for (bytes, part) in [
+        (
+            pointer.as_bytes(),
+            "is a Git LFS pointer, not the file: git lfs pull",
+        ),
+        (b"<!doctype html><html>", "is a page of a web site"),
+        (b"", "is empty"),
+        (b"PK\x03\x04 a pickle in a zip", "is a ZIP archive"),
+        (&[0; 100], "begins with zero bytes"),
+    ] {
+        write("model.safetensors", bytes);
+        let error = load(folder.path(), &layout).unwrap_err();
+        refused("model.safetensors", error, part);
+    }
+    fs::remove_file(folder.path().join("model.safetensors")).unwrap();
+    write("model.safetensors.index.json", pointer.as_bytes());
+    let error = load(folder.path(), &layout).unwrap_err();
+    refused("model.safetensors.index.json", error, "git lfs pull");
+    for (bytes, part) in [(pointer.as_bytes(), "git lfs pull"), (&wide, "UTF-16")] {
+        write("config.json", bytes);
+        let error = ModelConfig::from_folder(folder.path()).unwrap_err();
+        refused("config.json", error, part);
+        write("tokenizer.json", bytes);
+        let error = Tokenizer::from_folder(folder.path()).unwrap_err();
+        refused("tokenizer.json", error, part);
+    }
+    // A byte order mark is none of these.
+    let marked = format!("\u{feff}{}", config("llama", false));
+    write("config.json", marked.as_bytes());
+    ModelConfig::from_folder(folder.path()).unwrap();
 }
 
 proptest! {

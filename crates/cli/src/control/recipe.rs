@@ -192,7 +192,7 @@ impl ControlRecipe {
             true => path.join("recipe.toml"),
             false => path.to_owned(),
         };
-        let text = std::fs::read_to_string(&path).map_err(|error| {
+        let text = iwsft_files::read_text(&path).map_err(|error| {
             Mistake::new(format!(
                 "{}: cannot read the recipe: {error}",
                 path.display()

@@ -11,7 +11,11 @@ use crate::progress::say;
 use crate::table::Table;
 
 /// Means over seeds, and each seed.
-pub(super) fn summarise(recipe: &ControlRecipe, results: &[SeedResult]) -> Value {
+pub(super) fn summarise(
+    recipe: &ControlRecipe,
+    left_out_steps: usize,
+    results: &[SeedResult],
+) -> Value {
     let figure = |of: &dyn Fn(&SeedResult) -> Option<Figure>| -> Value {
         let figures: Option<Vec<Figure>> = results.iter().map(of).collect();
         let Some(figures) = figures else {
@@ -40,6 +44,7 @@ pub(super) fn summarise(recipe: &ControlRecipe, results: &[SeedResult]) -> Value
         "start": figure(&|result| result.start),
         "last": figure(&|result| Some(result.last)),
         "best": figure(&|result| Some(result.best)),
+        "left_out_steps": left_out_steps,
         "seeds": results,
     })
 }
@@ -64,6 +69,11 @@ pub(super) fn print(summary: &Value) -> anyhow::Result<()> {
         }
     }
     table.print()?;
+    if let Some(steps @ 1..) = summary["left_out_steps"].as_u64() {
+        say(&format!(
+            "{steps} steps of the data had no end and were left out (data.tail = \"keep\" keeps them)"
+        ));
+    }
     let run = summary["run"].as_str().unwrap_or_default();
     say(&format!("policies: {run}/seed-*/model"));
     Ok(())

@@ -1,7 +1,7 @@
 //! `iwsft control train`: from recorded episodes to evaluated policies.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -79,6 +79,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let policy = GaussianPolicy::new(config.clone())
         .map_err(|error| Mistake::new(format!("[policy] of {}: {error}", args.recipe.display())))?;
     say(&decisions(&recipe, &policy, &episodes, &chosen));
+    let left_out_steps = episodes.left_out();
     let job = Job {
         recipe: &recipe,
         config,
@@ -96,7 +97,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         ));
         std::process::exit(interrupt::STATUS);
     };
-    let summary = summarise(&recipe, &results);
+    let summary = summarise(&recipe, left_out_steps, &results);
     let path = run.join("results.json");
     iwsft_files::write_atomically(&path, &serde_json::to_vec_pretty(&summary)?)
         .with_context(|| path.display().to_string())?;
@@ -268,6 +269,19 @@ fn policy_config(
     })
 }
 
+/// What is not trained on because no end of it was recorded.
+fn left_out(path: &Path, episodes: &Episodes) -> Option<String> {
+    let (steps, count) = (episodes.left_out(), episodes.len());
+    (steps > 0).then(|| {
+        format!(
+            "{}: {count} of {} episodes; {steps} steps behind the last end were left out \
+             (data.tail = \"keep\" keeps them)",
+            path.display(),
+            count + 1
+        )
+    })
+}
+
 /// What was resolved, for the user to check.
 fn decisions(
     recipe: &ControlRecipe,
@@ -283,7 +297,10 @@ fn decisions(
         sum / f64::from(count.max(1))
     };
     let distinct: std::collections::BTreeSet<_> = chosen.iter().collect();
-    let mut told = format!(
+    let mut told = left_out(&recipe.data.path, episodes)
+        .map(|words| words + "\n")
+        .unwrap_or_default();
+    told += &format!(
         "data: {} episodes, mean return {:.1}; trained on {} ({} distinct), mean return {:.1}\n\
          policy: {} parameters, one thread a seed, {} seeds",
         episodes.len(),

@@ -151,7 +151,7 @@ impl Options {
             let hint = nearest_key(message).unwrap_or_default();
             Mistake::new(format!("{}: {message}{hint}", path.display()))
         };
-        let text = std::fs::read_to_string(path)
+        let text = iwsft_files::read_text(path)
             .map_err(|error| refused(&format!("cannot read the rules: {error}")))?;
         let mut options: Self =
             toml::from_str(&text).map_err(|error| refused(&error.to_string()))?;

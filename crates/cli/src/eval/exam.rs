@@ -226,8 +226,8 @@ impl Exam {
         let (mut files, mut rows) = (Vec::new(), Vec::new());
         for path in benchmark.locate(cache.as_ref())? {
             for row in iwsft_data::read_objects(&path)? {
-                let (at, columns) = row?;
-                let at = at.to_string();
+                let (at, row) = row?;
+                let (at, columns) = (at.to_string(), row.spelt().into_owned());
                 rows.push(Row { at, columns });
             }
             let content = std::fs::read(&path)?;

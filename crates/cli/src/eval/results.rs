@@ -204,7 +204,7 @@ pub(crate) fn write(
                 continue;
             }
             if let Value::Object(row) = row(exam, model.chat, index, answer) {
-                writer.write(&row)?;
+                writer.write(&row.into())?;
             }
         }
         benchmarks.push(BenchmarkResults::of_graded(exam, &answers));

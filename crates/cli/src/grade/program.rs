@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value};
+use iwsft_data::Object;
+use serde_json::Value;
 
 use super::rows::Row;
 use crate::interrupt::children::Followed;
@@ -109,7 +110,7 @@ impl Program {
     pub(super) fn grade(
         &mut self,
         rows: impl Iterator<Item = anyhow::Result<Row>>,
-        mut finish: impl FnMut(Row, Map<String, Value>) -> anyhow::Result<()>,
+        mut finish: impl FnMut(Row, Object) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         for row in rows {
             let row = row?;
@@ -157,7 +158,7 @@ impl Program {
     fn answer(
         &mut self,
         time: Duration,
-        finish: &mut impl FnMut(Row, Map<String, Value>) -> anyhow::Result<()>,
+        finish: &mut impl FnMut(Row, Object) -> anyhow::Result<()>,
     ) -> anyhow::Result<bool> {
         let left = self.limit.saturating_sub(self.active.elapsed());
         let line = match self.answers.recv_timeout(time.min(left)) {
@@ -311,7 +312,7 @@ fn listen(mut from: impl Read, words: &Mutex<Vec<u8>>) {
 }
 
 /// The columns that an answer adds, the reward under its name; or what is wrong.
-fn columns(line: &str, reward: &str) -> Result<Map<String, Value>, String> {
+fn columns(line: &str, reward: &str) -> Result<Object, String> {
     let shown: String = line.chars().take(60).collect();
     let value: Value =
         serde_json::from_str(line).map_err(|_| format!("is no JSON value: `{shown}`"))?;
@@ -320,16 +321,20 @@ fn columns(line: &str, reward: &str) -> Result<Map<String, Value>, String> {
         Value::Number(_) => Some(value.clone()),
         _ => None,
     };
-    if let Value::Object(mut columns) = value {
-        let Some(given) = columns.shift_remove("reward") else {
+    if value.is_object() {
+        let mut columns: Object =
+            serde_json::from_str(line).map_err(|_| format!("is no JSON value: `{shown}`"))?;
+        let Some(given) = columns.remove("reward") else {
             return Err(format!("is an object without `reward`: `{shown}`"));
         };
         let given = as_reward(&given).ok_or_else(|| format!("has a `reward` of {given}"))?;
-        columns.insert(reward.to_owned(), given);
+        columns.insert(reward, given);
         return Ok(columns);
     }
     let given = as_reward(&value).ok_or_else(|| format!("is no reward: `{shown}`"))?;
-    Ok(Map::from_iter([(reward.to_owned(), given)]))
+    let mut columns = Object::default();
+    columns.insert(reward, given);
+    Ok(columns)
 }
 
 #[cfg(test)]
@@ -339,7 +344,7 @@ mod tests {
 
     #[test]
     fn answers_are_numbers_bools_or_objects_with_a_reward() {
-        let read = |line| columns(line, "r").map(Value::Object);
+        let read = |line| columns(line, "r").map(|columns| Value::Object(columns.into_values()));
         assert_eq!(read("0.5"), Ok(json!({"r": 0.5})));
         assert_eq!(read("true"), Ok(json!({"r": 1})));
         assert_eq!(

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-use iwsft_data::{Location, read_objects};
+use iwsft_data::{Location, Object, read_objects};
 use iwsft_eval::grade::{Gold, Grader, leaves_open};
 use serde_json::{Map, Value};
 
@@ -28,7 +28,7 @@ pub(super) struct Answer {
 #[derive(Clone)]
 pub(super) struct Row {
     pub(super) at: Location,
-    pub(super) object: Map<String, Value>,
+    pub(super) object: Object,
     /// Empty where a program grades, which sees the whole row.
     pub(super) completion: String,
     pub(super) gold: Gold,
@@ -36,7 +36,7 @@ pub(super) struct Row {
 
 impl Row {
     /// A row for a program, which sees all of it.
-    pub(super) fn whole(at: Location, object: Map<String, Value>) -> Self {
+    pub(super) fn whole(at: Location, object: Object) -> Self {
         Self {
             at,
             object,
@@ -84,7 +84,7 @@ impl Rows {
         }))
     }
 
-    fn row(&self, at: Location, object: Map<String, Value>) -> anyhow::Result<Row> {
+    fn row(&self, at: Location, object: Object) -> anyhow::Result<Row> {
         let Some(answer) = &self.answer else {
             return Ok(Row::whole(at, object));
         };
@@ -132,7 +132,7 @@ impl Rows {
 /// The gold answer of a row, in column `answer`.
 pub(super) fn gold(
     at: &Location,
-    object: &Map<String, Value>,
+    object: &Object,
     answer: &str,
     grader: &Grader,
 ) -> Result<Gold, Mistake> {
@@ -143,7 +143,7 @@ pub(super) fn gold(
             names(object),
         ))
     };
-    match object.get(answer) {
+    match object.spelt().get(answer) {
         None => Err(wrong(
             "missing; expected text, a number, or a list of these".to_owned(),
         )),

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use iwsft_data::Location;
+use iwsft_data::{Location, Object};
 use iwsft_eval::grade::{Extraction, Grader, Kind, Mode, Several};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::program::Program;
 use super::rows::{Row, gold, said};
@@ -57,7 +57,7 @@ pub(crate) struct Completed<'a> {
     /// Where its prompt stands.
     pub(crate) at: &'a Location,
     /// The prompt's other columns, the gold answer among them.
-    pub(crate) row: &'a Map<String, Value>,
+    pub(crate) row: &'a Object,
     /// The prompt, as a program gets it.
     pub(crate) prompt: &'a Value,
     pub(crate) text: &'a str,
@@ -109,7 +109,7 @@ impl GradeSection {
     }
 
     /// Refuses a row of prompts that completions could not be graded for.
-    pub(crate) fn check_row(&self, at: &Location, row: &Map<String, Value>) -> anyhow::Result<()> {
+    pub(crate) fn check_row(&self, at: &Location, row: &Object) -> anyhow::Result<()> {
         if self.command.is_none() {
             gold(at, row, &self.answer_column, &self.grader()?)?;
         }
@@ -141,9 +141,9 @@ impl GradeSection {
     fn by_program(&self, command: &str, completions: &[Completed<'_>]) -> anyhow::Result<Vec<f32>> {
         const REWARD: &str = "reward";
         let rows = completions.iter().map(|each| {
-            let mut object = Map::new();
-            object.insert("prompt".into(), each.prompt.clone());
-            object.insert("completion".into(), each.text.into());
+            let mut object = Object::default();
+            object.insert("prompt", each.prompt.clone());
+            object.insert("completion", each.text.into());
             object.extend(each.row.clone());
             Ok(Row::whole(each.at.clone(), object))
         });

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
-use iwsft_data::{Columns, EmptyMask, EpochOrder, Mixture, TooLong, Unlearnable};
+use iwsft_data::{Columns, EmptyMask, EpochOrder, Mixture, Object, TooLong, Unlearnable};
 use iwsft_files::write_atomically;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::recipe::{From, IterateRecipe, Reference, Rows};
 use crate::progress::{Progress, duration};
@@ -40,7 +40,7 @@ pub(super) struct RoundResult {
 pub(super) struct Rounds<'a> {
     pub(super) recipe: &'a IterateRecipe,
     /// Rows of the prompts' file.
-    pub(super) prompts: &'a [Map<String, Value>],
+    pub(super) prompts: &'a [Object],
     pub(super) threads: Option<usize>,
     pub(super) stop: &'a AtomicBool,
     pub(super) progress: &'a mut Progress,
@@ -104,14 +104,7 @@ impl Rounds<'_> {
         let (problems, out) = (folder.join("problems.jsonl"), folder.join("samples.jsonl"));
         let mut rows = Vec::new();
         for index in self.prompts_of(round)? {
-            rows.extend(
-                self.prompts[index]
-                    .clone()
-                    .into_iter()
-                    .collect::<Value>()
-                    .to_string()
-                    .bytes(),
-            );
+            rows.extend(serde_json::to_vec(&self.prompts[index]).map_err(anyhow::Error::from)?);
             rows.push(b'\n');
         }
         write_atomically(&problems, &rows).with_context(|| problems.display().to_string())?;

@@ -93,9 +93,9 @@ impl<'a> GroupRollouts<'a> {
     pub(super) fn fingerprint(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         for problem in &self.problems {
-            let row = json!([problem.prompt, problem.row.kept]).to_string();
+            let row = serde_json::to_vec(&(&problem.prompt, &problem.row.kept)).unwrap_or_default();
             hasher.update(&(row.len() as u64).to_le_bytes());
-            hasher.update(row.as_bytes());
+            hasher.update(&row);
         }
         hasher.finalize().to_hex().to_string()
     }

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use iwsft_data::RowWriter;
+use iwsft_data::{Object, RowWriter};
 use iwsft_files::Journal;
 use iwsft_lm::{Completion, Finish, Sampling};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::prompts::PromptRow;
 use crate::generator::{Generator, Prompt, Request};
@@ -219,7 +219,8 @@ fn work(weights: &str, job: &Job<'_>) -> Value {
     let mut hasher = blake3::Hasher::new();
     for row in job.rows {
         let prompt = prompt_value(&row.prompt);
-        hasher.update(json!([row.id, prompt, row.kept]).to_string().as_bytes());
+        let row = serde_json::to_vec(&(&row.id, prompt, &row.kept)).unwrap_or_default();
+        hasher.update(&row);
         hasher.update(b"\n");
     }
     let mut work = json!({
@@ -246,28 +247,23 @@ fn write(job: &Job<'_>, column: &str, completions: &[Option<Completion>]) -> any
 }
 
 /// A row of the output, such that training reads the tokens that were drawn.
-fn output(
-    row: &PromptRow,
-    draw: usize,
-    log_probs: &str,
-    completion: &Completion,
-) -> Map<String, Value> {
+fn output(row: &PromptRow, draw: usize, log_probs: &str, completion: &Completion) -> Object {
     let text = match &row.prompt {
         Prompt::Text(_) => json!(completion.text),
         Prompt::Messages(_) => json!([{"role": "assistant", "content": completion.text}]),
     };
-    let mut object = Map::new();
-    object.insert("id".into(), json!(id(row, draw)));
-    object.insert("prompt".into(), prompt_value(&row.prompt));
-    object.insert("completion".into(), text);
+    let mut object = Object::default();
+    object.insert("id", json!(id(row, draw)));
+    object.insert("prompt", prompt_value(&row.prompt));
+    object.insert("completion", text);
     object.extend(row.kept.clone());
-    object.insert("draw".into(), json!(draw));
-    object.insert("finish".into(), json!(completion.finish));
+    object.insert("draw", json!(draw));
+    object.insert("finish", json!(completion.finish));
     if !completion.tokens.is_empty() {
-        object.insert("completion_tokens".into(), json!(completion.tokens));
+        object.insert("completion_tokens", json!(completion.tokens));
     }
     if !completion.log_probs.is_empty() {
-        object.insert(log_probs.into(), json!(completion.log_probs));
+        object.insert(log_probs, json!(completion.log_probs));
     }
     object
 }

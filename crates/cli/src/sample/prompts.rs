@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use iwsft_data::{Location, Template, read_objects};
+use iwsft_data::{Location, Object, Template, read_objects};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -100,7 +100,7 @@ pub(crate) struct PromptRow {
     /// The row's name, or its number in the file, from 1.
     pub(crate) id: String,
     /// Columns that go along.
-    pub(crate) kept: Map<String, Value>,
+    pub(crate) kept: Object,
 }
 
 /// Columns that do not go along: other forms of text, and what speaks of another
@@ -136,17 +136,17 @@ impl PromptArgs {
         for object in read_objects(path)?.take(limit) {
             let (at, mut object) = object?;
             let prompt = match &template {
-                Some(template) => Value::from(template.fill(&at, &object)?),
+                Some(template) => Value::from(template.fill(&at, &object.spelt())?),
                 None => self.column(&at, &object)?.clone(),
             };
             let id = match object.get("id") {
                 Some(Value::String(id)) => id.clone(),
-                Some(Value::Number(id)) => id.to_string(),
+                Some(Value::Number(_)) => object.written("id").unwrap_or_default().into_owned(),
                 _ => (rows.len() + 1).to_string(),
             };
             let prompt = self.prompt(prompt, &at)?;
             for column in REPLACED {
-                object.shift_remove(column);
+                object.remove(column);
             }
             rows.push(PromptRow {
                 at,

@@ -1,7 +1,9 @@
 //! What can go wrong with a policy and its files.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use iwsft_files::{Looks, SNIFFED};
 
 /// An error about a policy.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,15 @@ pub enum PolicyError {
 }
 
 impl PolicyError {
+    /// The error for a file of these bytes, which may be another file altogether.
+    pub(super) fn damaged(path: &Path, bytes: &[u8], reason: String) -> Self {
+        let looks = Looks::of(&bytes[..bytes.len().min(SNIFFED)]);
+        Self::Damaged {
+            path: path.to_owned(),
+            reason: looks.map_or(reason, |looks| looks.to_string()),
+        }
+    }
+
     pub(super) fn io(
         action: &'static str,
         path: impl Into<PathBuf>,

@@ -67,10 +67,7 @@ impl GaussianFiles {
     pub fn load(&self, folder: &Path) -> Result<Tensor, PolicyError> {
         let path = folder.join(WEIGHTS);
         let bytes = fs::read(&path).map_err(PolicyError::io("read", &path))?;
-        let damaged = |reason: String| PolicyError::Damaged {
-            path: path.clone(),
-            reason,
-        };
+        let damaged = |reason: String| PolicyError::damaged(&path, &bytes, reason);
         let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
         // Before memory is taken for what the configuration claims.
         for parameter in self.layout.parameters() {
@@ -113,10 +110,7 @@ impl GaussianPolicy {
     pub fn open(folder: &Path) -> Result<(Self, Tensor), PolicyError> {
         let path = folder.join(CONFIG);
         let text = fs::read(&path).map_err(PolicyError::io("read", &path))?;
-        let damaged = |reason: String| PolicyError::Damaged {
-            path: path.clone(),
-            reason,
-        };
+        let damaged = |reason: String| PolicyError::damaged(&path, &text, reason);
         let config: GaussianConfig =
             serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
         let policy = Self::new(config).map_err(|error| damaged(error.to_string()))?;

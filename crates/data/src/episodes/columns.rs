@@ -51,8 +51,9 @@ pub struct EpisodeColumns {
     pub infos: Vec<String>,
 }
 
-/// What becomes of the steps behind the last terminal or timeout, which may be
-/// the beginning of an episode whose end nobody recorded.
+/// What becomes of the steps of a table behind the last terminal or timeout, which
+/// may be the beginning of an episode whose end nobody recorded. In Minari a group is
+/// an episode, and all of its steps are kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tail {

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use iwsft_files::Looks;
+
 /// Why episodes could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum EpisodeError {
@@ -26,6 +28,14 @@ pub enum EpisodeError {
         /// What it is.
         found: String,
     },
+    /// The file is something else than its name says.
+    #[error("{}: {looks}", path.display())]
+    Disguised {
+        /// The file asked for.
+        path: PathBuf,
+        /// What it is.
+        looks: Looks,
+    },
     /// A file cannot be decoded.
     #[error(
         "{}: {place} cannot be read ({reason}); the file may be cut off or damaged, fetch it again",
@@ -47,9 +57,9 @@ pub enum EpisodeError {
         /// The column, or "the file".
         place: String,
         /// What is not supported.
-        found: &'static str,
+        found: String,
         /// How to write it otherwise.
-        remedy: &'static str,
+        remedy: String,
     },
     /// `metadata.json` of a Minari folder does not fit.
     #[error("{}: {reason}", path.display())]

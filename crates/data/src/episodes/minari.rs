@@ -1,13 +1,14 @@
 //! Minari folders: `data/main_data.hdf5` with one group an episode, and
-//! `data/metadata.json`.
+//! `data/metadata.json`. A group is an episode, as in Minari itself.
 
 use std::path::{Path, PathBuf};
 use std::vec;
 
+use iwsft_files::{Looks, read_text};
 use serde_json::Value;
 
 use super::EpisodeError;
-use super::columns::{EpisodeColumns, Tail};
+use super::columns::EpisodeColumns;
 use super::hdf5::Hdf5;
 use super::steps::{End, Episodes, Steps};
 use super::table::{Column, ColumnFile, end_of};
@@ -21,9 +22,6 @@ pub(super) struct Minari {
     path: PathBuf,
     episodes: vec::IntoIter<(u64, Hdf5)>,
     layout: Layout,
-    tail: Tail,
-    dropped: usize,
-    found_any: bool,
 }
 
 /// What every episode must have.
@@ -37,17 +35,21 @@ struct Layout {
 impl Minari {
     /// Whether the file has groups of episodes.
     pub(super) fn is_layout_of(file: &Hdf5) -> Result<bool, EpisodeError> {
-        let names = file.names()?;
-        Ok(names
-            .iter()
-            .filter_map(|name| name.strip_suffix('/'))
-            .any(|group| number(group).is_some()))
+        match file.names() {
+            Ok(names) => Ok(names
+                .iter()
+                .filter_map(|name| name.strip_suffix('/'))
+                .any(|group| number(group).is_some())),
+            // A column that is not read keeps the others from being listed, but not
+            // from being found.
+            Err(EpisodeError::Unsupported { .. }) => Ok(file.has_group("episode_0")),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) fn open_folder(
         folder: &Path,
         columns: &EpisodeColumns,
-        tail: Tail,
     ) -> Result<Self, EpisodeError> {
         let inner = folder.join("data");
         let inner = if inner.is_dir() { &inner } else { folder };
@@ -63,7 +65,13 @@ impl Minari {
             path: metadata.clone(),
             reason,
         };
-        let text = std::fs::read_to_string(&metadata).map_err(|reason| {
+        let text = read_text(&metadata).map_err(|reason| {
+            if let Some(looks) = Looks::of_file(&metadata) {
+                return EpisodeError::Disguised {
+                    path: metadata.clone(),
+                    looks,
+                };
+            }
             refuse(format!(
                 "cannot be read ({reason}), expected it beside {MAIN}; copy the whole folder again"
             ))
@@ -76,7 +84,7 @@ impl Minari {
                 "`data_format` is {format:?}, expected \"hdf5\"; convert the data set with Minari"
             )));
         }
-        let minari = Self::open(&main, &Hdf5::open(&main)?, columns, tail)?;
+        let minari = Self::open(&main, &Hdf5::open(&main)?, columns)?;
         let found = minari.episodes.len() as u64;
         let expected = values.get("total_episodes").and_then(Value::as_u64);
         match expected.filter(|&expected| expected != found) {
@@ -92,7 +100,6 @@ impl Minari {
         path: &Path,
         file: &Hdf5,
         columns: &EpisodeColumns,
-        tail: Tail,
     ) -> Result<Self, EpisodeError> {
         let mut episodes: Vec<_> = file
             .groups()?
@@ -123,9 +130,6 @@ impl Minari {
             path: path.to_owned(),
             episodes: episodes.into_iter(),
             layout,
-            tail,
-            dropped: 0,
-            found_any: false,
         })
     }
 
@@ -137,49 +141,25 @@ impl Minari {
         self.layout.action_size
     }
 
-    pub(super) fn dropped(&self) -> usize {
-        self.dropped
-    }
-
-    /// The next group's episode; more than one, if it has terminals or timeouts
-    /// before its last step.
+    /// The next group's episode, whole whether its last step is marked as an end or
+    /// not; more than one, if it has terminals or timeouts before.
     pub(super) fn next(&mut self) -> Result<Option<Episodes>, EpisodeError> {
-        for (number, group) in self.episodes.by_ref() {
-            let (mut steps, ends) = self.layout.read(&self.path, number, &group)?;
-            let mut cuts: Vec<_> = ends
-                .iter()
-                .enumerate()
-                .filter(|(_, end)| **end != End::Unfinished)
-                .map(|(index, &end)| (index + 1, end))
-                .collect();
-            let whole = cuts.last().map_or(0, |&(step, _)| step);
-            if whole < ends.len() {
-                match self.tail {
-                    Tail::Keep => cuts.push((ends.len(), End::Unfinished)),
-                    Tail::Drop => {
-                        self.dropped += ends.len() - whole;
-                        steps = steps.take_first(whole);
-                    }
-                }
-            }
-            if cuts.is_empty() {
-                continue;
-            }
-            let none = Episodes::with_infos(
-                self.layout.observation_size,
-                self.layout.action_size,
-                &self.layout.columns.infos,
-            );
-            self.found_any = true;
-            return Ok(Some(none.of_steps(steps, &cuts)));
-        }
-        if self.found_any {
+        let Some((number, group)) = self.episodes.next() else {
             return Ok(None);
-        }
-        Err(EpisodeError::NoEpisodes {
-            path: self.path.clone(),
-            steps: self.dropped,
-        })
+        };
+        let (steps, ends) = self.layout.read(&self.path, number, &group)?;
+        let cuts: Vec<_> = ends
+            .iter()
+            .enumerate()
+            .filter(|&(step, end)| *end != End::Unfinished || step + 1 == ends.len())
+            .map(|(step, &end)| (step + 1, end))
+            .collect();
+        let none = Episodes::with_infos(
+            self.layout.observation_size,
+            self.layout.action_size,
+            &self.layout.columns.infos,
+        );
+        Ok(Some(none.of_steps(steps, &cuts)))
     }
 }
 

@@ -42,11 +42,11 @@ impl Npz {
             place: "the archive".to_owned(),
             reason,
         };
-        let unsupported = |name: &str, found, remedy| EpisodeError::Unsupported {
+        let unsupported = |name: &str, found: &str, remedy: &str| EpisodeError::Unsupported {
             path: path.to_owned(),
             place: format!("`{name}`"),
-            found,
-            remedy,
+            found: found.to_owned(),
+            remedy: remedy.to_owned(),
         };
         let file = File::open(path).map_err(open_error)?;
         let bytes = file.metadata().map_err(open_error)?.len();
@@ -128,8 +128,8 @@ impl ColumnFile for Npz {
             return Err(EpisodeError::Unsupported {
                 path: self.path.clone(),
                 place: format!("`{name}`"),
-                found: "is stored column by column",
-                remedy: "save numpy.ascontiguousarray of it",
+                found: "is stored column by column".to_owned(),
+                remedy: "save numpy.ascontiguousarray of it".to_owned(),
             });
         }
         let dtype = header.dtype().descr();
@@ -142,6 +142,8 @@ impl ColumnFile for Npz {
             });
         };
         let array = Array {
+            path: self.path.clone(),
+            name: name.to_owned(),
             reader,
             size,
             decode,
@@ -155,6 +157,8 @@ impl ColumnFile for Npz {
 
 /// An array's numbers, behind its header.
 struct Array {
+    path: PathBuf,
+    name: String,
     reader: CrcReader<Box<dyn Read + Send>>,
     /// Bytes of a number.
     size: usize,
@@ -165,7 +169,18 @@ struct Array {
 }
 
 impl Numbers for Array {
-    fn read(&mut self, from: u64, count: u64) -> Result<Vec<f32>, String> {
+    fn read(&mut self, from: u64, count: u64) -> Result<Vec<f32>, EpisodeError> {
+        self.numbers(from, count)
+            .map_err(|reason| EpisodeError::Damaged {
+                path: self.path.clone(),
+                place: format!("`{}`", self.name),
+                reason,
+            })
+    }
+}
+
+impl Array {
+    fn numbers(&mut self, from: u64, count: u64) -> Result<Vec<f32>, String> {
         let failed = |error: io::Error| error.to_string();
         // Within bounds: the column's size was checked against the file's.
         let expected = (count * self.width) as usize * self.size;
@@ -227,10 +242,15 @@ fn first<const SIZE: usize>(bytes: &[u8]) -> [u8; SIZE] {
     first
 }
 
+/// Bytes of a header, which NumPy fills up to a multiple of 64.
+const LONGEST_HEADER: u64 = 1 << 20;
+
 /// The parser returns errors for damaged headers, but computes sizes without
 /// a check for overflow.
 fn header(reader: &mut impl Read) -> Result<NpyHeader, String> {
-    match catch_unwind(AssertUnwindSafe(|| NpyHeader::from_reader(reader))) {
+    match catch_unwind(AssertUnwindSafe(|| {
+        NpyHeader::from_reader(&mut reader.take(LONGEST_HEADER))
+    })) {
         Ok(Ok(header)) => Ok(header),
         Ok(Err(error)) => {
             // Of a syntax error, the line that points into the header is left out.

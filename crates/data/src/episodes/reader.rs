@@ -1,8 +1,9 @@
 //! Reads episodes from whatever kind of file there is.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::path::Path;
+
+use iwsft_files::Looks;
 
 use super::EpisodeError;
 use super::columns::{EpisodeColumns, Tail};
@@ -31,6 +32,7 @@ pub fn read_episodes(
     for some in &mut reader {
         all.append(&some?);
     }
+    all.set_left_out(reader.dropped());
     Ok(all)
 }
 
@@ -38,9 +40,8 @@ pub fn read_episodes(
 /// one, in order. An error ends it.
 ///
 /// Of a table it holds 4 MiB of numbers (or one row, where that is larger) and
-/// what it takes to decode them, 1 MiB of unpacked chunks for each column of an
-/// HDF5 file (or one chunk, where that is larger), and the steps of the episode
-/// that is not over yet. Of a Minari folder it holds one episode, and where each
+/// what it takes to decode them, the rows of a chunk for each column of an HDF5
+/// file, and the steps of the episode that is not over yet. Of a Minari folder it holds one episode, and where each
 /// begins in the file.
 pub struct EpisodeReader {
     from: From,
@@ -60,12 +61,12 @@ impl EpisodeReader {
     pub fn open(path: &Path, columns: &EpisodeColumns, tail: Tail) -> Result<Self, EpisodeError> {
         let table = |file| Table::open(path, file, columns, tail).map(Box::new);
         let from = match Kind::of(path)? {
-            Kind::Folder => From::Minari(Box::new(Minari::open_folder(path, columns, tail)?)),
+            Kind::Folder => From::Minari(Box::new(Minari::open_folder(path, columns)?)),
             Kind::Npz => From::Table(table(&Npz::open(path)?)?),
             Kind::Hdf5 => {
                 let file = Hdf5::open(path)?;
                 if Minari::is_layout_of(&file)? {
-                    From::Minari(Box::new(Minari::open(path, &file, columns, tail)?))
+                    From::Minari(Box::new(Minari::open(path, &file, columns)?))
                 } else {
                     From::Table(table(&file)?)
                 }
@@ -94,7 +95,7 @@ impl EpisodeReader {
     pub fn dropped(&self) -> usize {
         match &self.from {
             From::Table(table) => table.dropped(),
-            From::Minari(minari) => minari.dropped(),
+            From::Minari(_) => 0,
         }
     }
 }
@@ -131,26 +132,18 @@ impl Kind {
         if std::fs::metadata(path).map_err(open_error)?.is_dir() {
             return Ok(Kind::Folder);
         }
-        let mut start = [0; 8];
-        let read = match File::open(path).map_err(open_error)?.read_exact(&mut start) {
-            Ok(()) => 8,
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => 0,
-            Err(error) => return Err(open_error(error)),
-        };
-        if start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06") {
-            return Ok(Kind::Npz);
-        }
-        if is_hdf5(path) {
-            return Ok(Kind::Hdf5);
-        }
-        let found = match &start {
-            _ if read == 0 => "is empty or nearly so",
-            b"\x93NUMPY\x01\x00" | b"\x93NUMPY\x02\x00" | b"\x93NUMPY\x03\x00" => {
-                "is a single NumPy array"
+        File::open(path).map_err(open_error)?;
+        let found = match Looks::of_file(path) {
+            Some(Looks::Zip) => return Ok(Kind::Npz),
+            _ if is_hdf5(path) => return Ok(Kind::Hdf5),
+            Some(looks @ (Looks::Numpy | Looks::Parquet)) => looks.found(),
+            Some(looks) => {
+                return Err(EpisodeError::Disguised {
+                    path: path.to_owned(),
+                    looks,
+                });
             }
-            _ if start.starts_with(b"PAR1") => "is a Parquet file",
-            _ if start.starts_with(b"\x1f\x8b") => "is compressed with gzip as a whole",
-            _ => "is none of the formats of episodes",
+            None => "is none of the formats of episodes",
         };
         Err(EpisodeError::Format {
             path: path.to_owned(),

@@ -8,7 +8,8 @@ pub enum End {
     Terminal,
     /// Recording stopped, but the task would have gone on.
     Timeout,
-    /// The file ended before the episode did, see [`super::Tail`].
+    /// The file ended before the episode did, see [`super::Tail`]; or a group of
+    /// Minari's is over, and nothing says how.
     Unfinished,
 }
 
@@ -92,6 +93,7 @@ pub struct Episodes {
     starts: Vec<usize>,
     ends: Vec<End>,
     info_names: Vec<String>,
+    left_out: usize,
 }
 
 impl Episodes {
@@ -116,6 +118,7 @@ impl Episodes {
             starts: vec![0],
             ends: Vec::new(),
             info_names: info_names.to_vec(),
+            left_out: 0,
         }
     }
 
@@ -193,6 +196,16 @@ impl Episodes {
     /// Whether there is no episode.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
+    }
+
+    /// Steps of the file that are not here, as they are of an episode whose end
+    /// nobody recorded ([`super::Tail::Drop`]).
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    pub(super) fn set_left_out(&mut self, steps: usize) {
+        self.left_out = steps;
     }
 
     /// Number of steps `n` of all episodes.

@@ -7,14 +7,14 @@ use super::columns::{EpisodeColumns, Tail, Wanted};
 use super::steps::{End, Episodes, Steps};
 
 /// Bytes of numbers read in one go, over all columns.
-pub(super) const BLOCK_BYTES: usize = 4 << 20;
+const BLOCK_BYTES: usize = 4 << 20;
 
 /// Numbers in a row that no observation has: more is a damaged header.
 const MAX_WIDTH: u64 = 1 << 20;
 
 /// Deflate makes at most 1032 bytes of one. A header that promises more
 /// numbers than that is damaged, and would be read for ever.
-const MAX_EXPANSION: u64 = 1032;
+pub(super) const MAX_EXPANSION: u64 = 1032;
 
 /// A column of a file, read from the top down.
 pub(super) struct Column {
@@ -32,7 +32,7 @@ pub(super) struct Column {
 pub(super) trait Numbers: Send {
     /// The numbers of the rows `from..from + count`, which follow the ones read
     /// before, or why they cannot be had.
-    fn read(&mut self, from: u64, count: u64) -> Result<Vec<f32>, String>;
+    fn read(&mut self, from: u64, count: u64) -> Result<Vec<f32>, EpisodeError>;
 }
 
 impl Column {
@@ -117,17 +117,13 @@ impl Column {
     /// The numbers of the next `count` rows, or of those that are left.
     pub(super) fn read(&mut self, count: u64) -> Result<Vec<f32>, EpisodeError> {
         let count = count.min(self.rows - self.next);
-        let damaged = |reason| EpisodeError::Damaged {
-            path: self.path.clone(),
-            place: format!("`{}`", self.name),
-            reason,
-        };
-        let numbers = self.from.read(self.next, count).map_err(damaged)?;
+        let numbers = self.from.read(self.next, count)?;
         if numbers.len() as u64 != count * self.width as u64 {
-            return Err(damaged(format!(
-                "{} numbers in {count} rows",
-                numbers.len()
-            )));
+            return Err(EpisodeError::Damaged {
+                path: self.path.clone(),
+                place: format!("`{}`", self.name),
+                reason: format!("{} numbers in {count} rows", numbers.len()),
+            });
         }
         if let Some(at) = numbers.iter().position(|number| !number.is_finite()) {
             let (row, index) = (self.next + (at / self.width) as u64, at % self.width);

@@ -14,7 +14,7 @@ struct Slice {
 }
 
 impl Numbers for Slice {
-    fn read(&mut self, from: u64, count: u64) -> Result<Vec<f32>, String> {
+    fn read(&mut self, from: u64, count: u64) -> Result<Vec<f32>, EpisodeError> {
         let from = from as usize * self.width;
         Ok(self.numbers[from..from + count as usize * self.width].to_vec())
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::harmless::is_harmless;
 use crate::error::LmError;
 
 /// Reads typed fields and remembers which ones were read, so that the rest can
@@ -142,10 +143,11 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Fails on the first field that nobody asked for and that is not in `harmless`.
-    pub(super) fn finish(self, family: &'static str, harmless: &[&str]) -> Result<(), LmError> {
-        let unknown = self.map.iter().find(|(key, _)| {
-            !self.seen.contains(key.as_str()) && !harmless.contains(&key.as_str())
+    /// Fails on the first field that nobody asked for, that has a value, and that
+    /// is not harmless.
+    pub(super) fn finish(self, family: &'static str) -> Result<(), LmError> {
+        let unknown = self.map.iter().find(|(key, value)| {
+            !self.seen.contains(key.as_str()) && !value.is_null() && !is_harmless(key)
         });
         match unknown {
             None => Ok(()),

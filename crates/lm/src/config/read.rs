@@ -1,8 +1,8 @@
 //! Reading `config.json` in the spellings of transformers 4 and 5.
 
-use std::fs;
 use std::path::Path;
 
+use iwsft_files::read_text;
 use serde_json::{Map, Value, json};
 
 use super::fields::Fields;
@@ -17,69 +17,6 @@ const DEFAULT_ROPE_THETA: f64 = 10_000.0;
 const MAX_LAYERS: usize = 10_000;
 const MAX_PARAMETERS: u128 = 1 << 48;
 
-/// Fields that change neither the forward pass nor the parameters: provenance,
-/// storage, initialisation, and settings of generation that belong elsewhere.
-const HARMLESS: &[&str] = &[
-    "_attn_implementation",
-    "_attn_implementation_autoset",
-    "_commit_hash",
-    "_flash_attn_2_enabled",
-    "_name_or_path",
-    "attn_implementation",
-    "bad_words_ids",
-    "begin_suppress_tokens",
-    "decoder_start_token_id",
-    "diversity_penalty",
-    "do_sample",
-    "dtype",
-    "early_stopping",
-    "encoder_no_repeat_ngram_size",
-    "exponential_decay_length_penalty",
-    "finetuning_task",
-    "forced_bos_token_id",
-    "forced_eos_token_id",
-    "id2label",
-    "initializer_range",
-    "is_llama_config",
-    "label2id",
-    "length_penalty",
-    "max_length",
-    "min_length",
-    "name_or_path",
-    "no_repeat_ngram_size",
-    "num_beam_groups",
-    "num_beams",
-    "num_return_sequences",
-    "output_attentions",
-    "output_hidden_states",
-    "output_scores",
-    "pad_token_id",
-    "prefix",
-    "pretraining_tp",
-    "problem_type",
-    "remove_invalid_values",
-    "repetition_penalty",
-    "return_dict",
-    "return_dict_in_generate",
-    "sep_token_id",
-    "suppress_tokens",
-    "task_specific_params",
-    "temperature",
-    "tf_legacy_loss",
-    "tokenizer_class",
-    "top_k",
-    "top_p",
-    "torch_dtype",
-    "torchscript",
-    "transformers.js_config",
-    "transformers_version",
-    "typical_p",
-    "unsloth_fixed",
-    "unsloth_version",
-    "use_bfloat16",
-    "use_cache",
-];
-
 impl ModelConfig {
     /// Reads `config.json` in a model folder.
     ///
@@ -87,7 +24,7 @@ impl ModelConfig {
     /// When the file cannot be read, and as [`Self::from_json`].
     pub fn from_folder(folder: &Path) -> Result<Self, LmError> {
         let path = folder.join("config.json");
-        let text = fs::read_to_string(&path).map_err(io_error(&path, "read"))?;
+        let text = read_text(&path).map_err(io_error(&path, "read"))?;
         Self::from_json(&text, &path)
     }
 
@@ -138,7 +75,7 @@ fn read(raw: &Map<String, Value>, path: &Path) -> Result<ModelConfig, LmError> {
             format!("with the other sizes it implies about {parameters} parameters, which no machine holds"),
         ));
     }
-    fields.finish(family.model_type(), HARMLESS)?;
+    fields.finish(family.model_type())?;
 
     Ok(ModelConfig {
         family,
@@ -175,7 +112,7 @@ fn family(fields: &mut Fields<'_>) -> Result<Family, LmError> {
     let architecture = family.architecture();
     fields.only(
         "architectures",
-        &[json!([architecture])],
+        &[json!([architecture]), json!([])],
         &format!("only [\"{architecture}\"] is supported for model_type {found}"),
     )?;
     Ok(family)
@@ -230,36 +167,48 @@ fn head_dim(
 }
 
 /// Base and scaling of the rotary embedding: `rope_theta` and `rope_scaling`
-/// (transformers 4) or `rope_parameters` (transformers 5).
+/// (transformers 4) or `rope_parameters` (transformers 5). A file that has both must
+/// say the same twice.
 fn rope(
     fields: &mut Fields<'_>,
     family: Family,
     path: &Path,
 ) -> Result<(f64, Option<Llama3RopeScaling>), LmError> {
     let outer_theta = fields.positive("rope_theta")?;
-    let scaling = fields.value("rope_scaling");
-    let parameters = fields.value("rope_parameters");
-    let (key, prefix, value) = match (scaling, parameters) {
-        (None, None) => return Ok((outer_theta.unwrap_or(DEFAULT_ROPE_THETA), None)),
-        (Some(value), None) => ("rope_scaling", "rope_scaling.", value),
-        (None, Some(value)) => ("rope_parameters", "rope_parameters.", value),
-        (Some(_), Some(_)) => {
-            return Err(fields.refuse(
-                "rope_scaling",
-                "rope_parameters is set as well; keep the one that applies",
-            ));
+    let mut read = |key, prefix| match fields.value(key) {
+        None => Ok(None),
+        Some(Value::Object(map)) => {
+            rope_of(Fields::new(path, prefix, map), family, outer_theta).map(Some)
         }
+        Some(_) => Err(fields.refuse(key, "it must be null or an object")),
     };
-    let Value::Object(map) = value else {
-        return Err(fields.refuse(key, "it must be null or an object"));
-    };
-    let mut inner = Fields::new(path, prefix, map);
-    let theta = match (outer_theta, inner.positive("rope_theta")?) {
-        (Some(outer), Some(theta)) if outer.to_bits() != theta.to_bits() => {
-            return Err(inner.refuse("rope_theta", format!("rope_theta outside of it is {outer}")));
-        }
-        (outer, theta) => theta.or(outer).unwrap_or(DEFAULT_ROPE_THETA),
-    };
+    let old = read("rope_scaling", "rope_scaling.")?;
+    let new = read("rope_parameters", "rope_parameters.")?;
+    if let (Some(old), Some(new)) = (&old, &new)
+        && (old.1 != new.1 || matches!((old.0, new.0), (Some(old), Some(new)) if old != new))
+    {
+        return Err(fields.refuse(
+            "rope_scaling",
+            "rope_parameters is set as well and says otherwise; keep the one that applies",
+        ));
+    }
+    let theta = [&new, &old].into_iter().flatten().find_map(|rope| rope.0);
+    let scaling = new.or(old).and_then(|rope| rope.1);
+    Ok((theta.or(outer_theta).unwrap_or(DEFAULT_ROPE_THETA), scaling))
+}
+
+/// Base and scaling as one object says.
+fn rope_of(
+    mut inner: Fields<'_>,
+    family: Family,
+    outer_theta: Option<f64>,
+) -> Result<(Option<f64>, Option<Llama3RopeScaling>), LmError> {
+    let theta = inner.positive("rope_theta")?;
+    if let (Some(outer), Some(theta)) = (outer_theta, theta)
+        && outer.to_bits() != theta.to_bits()
+    {
+        return Err(inner.refuse("rope_theta", format!("rope_theta outside of it is {outer}")));
+    }
     inner.only(
         "partial_rotary_factor",
         &[json!(1)],
@@ -280,7 +229,7 @@ fn rope(
             return Err(inner.refuse(kind_key, "supported are \"default\" and \"llama3\""));
         }
     };
-    inner.finish(family.model_type(), &[])?;
+    inner.finish(family.model_type())?;
     Ok((theta, scaling))
 }
 
@@ -317,9 +266,11 @@ fn sliding_window(
             &[json!(false)],
             "only false is supported",
         )?;
+        // Says from which layer on a window is used that these families do not have.
+        fields.value("max_window_layers");
     }
     let window = match family {
-        Family::Llama if declared.is_none() => None,
+        Family::Llama if declared.is_none() || fields.names("use_sliding_window") => None,
         Family::Llama => {
             return Err(fields.refuse(
                 "sliding_window",
@@ -407,9 +358,7 @@ fn switches_off(fields: &mut Fields<'_>) -> Result<(), LmError> {
         "rope_interleaved",
         "use_mrope",
         "is_encoder_decoder",
-        "is_decoder",
         "add_cross_attention",
-        "tie_encoder_decoder",
     ] {
         fields.only(key, &[json!(false)], "only false is supported")?;
     }
@@ -418,11 +367,6 @@ fn switches_off(fields: &mut Fields<'_>) -> Result<(), LmError> {
         &[json!(1)],
         "only 1 (the whole head is rotated) is supported",
     )?;
-    fields.only(
-        "chunk_size_feed_forward",
-        &[json!(0)],
-        "only 0 is supported",
-    )?;
     fields.only("pruned_heads", &[json!({})], "only {} is supported")?;
     fields.only("per_layer_config", &[json!({})], "only null is supported")?;
     fields.only(
@@ -430,7 +374,6 @@ fn switches_off(fields: &mut Fields<'_>) -> Result<(), LmError> {
         &[],
         "quantized weights are not supported; use the original f32, bf16 or f16 weights",
     )?;
-    fields.only("cross_attention_hidden_size", &[], "only null is supported")?;
     fields.only(
         "auto_map",
         &[],

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use iwsft_files::read_text;
 use serde_json::{Map, Value, json};
 
 use super::WeightType;
@@ -31,7 +32,7 @@ const UNCHANGED: &[&str] = &[
 /// When `config.json` is missing or no JSON, or a file cannot be read or written.
 pub fn copy_model_files(from: &Path, to: &Path, kind: WeightType) -> Result<(), LmError> {
     let source = from.join("config.json");
-    let text = fs::read_to_string(&source).map_err(io_error(&source, "read"))?;
+    let text = read_text(&source).map_err(io_error(&source, "read"))?;
     let mut config: Map<String, Value> = parse_json(&text, &source)?;
     // transformers 5 says `dtype` and still reads the older name.
     let key = if config.contains_key("dtype") {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use iwsft_engine::Layout;
+use iwsft_files::Looks;
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
@@ -299,9 +300,15 @@ fn widen(kind: WeightType, bytes: &[u8], values: &mut [f32]) {
 /// The format's crate wants the whole file in memory, so the frame (length,
 /// JSON, padding) is read here and the JSON's meaning is checked there.
 fn header(file: &mut File, path: &Path) -> Result<(u64, Metadata), LmError> {
-    let damaged = |source| LmError::Safetensors {
-        path: path.to_path_buf(),
-        source,
+    let damaged = |source| match Looks::of_file(path) {
+        Some(looks) => LmError::Disguised {
+            path: path.to_path_buf(),
+            looks,
+        },
+        None => LmError::Safetensors {
+            path: path.to_path_buf(),
+            source,
+        },
     };
     let file_bytes = file.metadata().map_err(io_error(path, "read"))?.len();
     let mut length = [0u8; LENGTH_BYTES];
