@@ -17,7 +17,7 @@ use crate::lenient;
 use crate::log_probs;
 use crate::notice::Notice;
 use crate::secrets::Secrets;
-use crate::words::{quoted, spoken, status_inside};
+use crate::words::{quoted, spoken, status_inside, words};
 
 /// Characters of a body that is no answer that a message repeats.
 const BEGINNING: usize = 60;
@@ -175,6 +175,10 @@ fn parse(asked: &Asked<'_>, json: &str) -> Result<Body, Failure> {
     let value = match lenient::read(json) {
         Ok(value) => value,
         Err(error) if error.is_eof() => return Err(Failure::passing("the answer was cut off")),
+        Err(_) if json.starts_with('<') => {
+            let page = words(json.as_bytes(), asked.secrets);
+            return Err(unreadable(asked, json, &format!("it is {}", quoted(&page))));
+        }
         Err(_) => return Err(unreadable(asked, json, &error.to_string())),
     };
     if let Ok(body) = Body::deserialize(&value) {

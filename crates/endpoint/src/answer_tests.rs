@@ -373,7 +373,7 @@ fn an_error_inside_of_an_answer_is_told_in_the_servers_words() {
         ),
         (
             r#"{"object": "error", "message": "too long", "code": 40303}"#,
-            403,
+            400,
         ),
         (
             r#"{"error": {"message": "too long", "type": "invalid_request_error"}}"#,
@@ -412,6 +412,10 @@ fn what_was_cut_off_is_asked_again() {
 #[test]
 fn what_is_no_answer_says_what_it_is() {
     unusable("<!doctype html><title>Welcome</title>", "<!doctype html>");
+    unusable(
+        "<!doctype html><title>Welcome</title>",
+        "an HTML page: Welcome",
+    );
     unusable("{}", "no choices");
     unusable(r#"{"choices": []}"#, "no choices");
     unusable(

@@ -137,6 +137,8 @@ pub(crate) fn status_inside(answer: &Value) -> Option<u16> {
         };
         match number {
             400..=599 => u16::try_from(number).ok(),
+            // Its 403 is a context that is full or a value out of range.
+            40_300..=40_399 => Some(400),
             40_000..=59_999 => u16::try_from(number / 100).ok(),
             _ => None,
         }
@@ -216,7 +218,8 @@ mod tests {
         for (body, status) in [
             (json!({"error": {"message": "m", "code": 529}}), Some(529)),
             (json!({"error": {"message": "m", "code": "429"}}), Some(429)),
-            (json!({"object": "error", "code": 40303}), Some(403)),
+            (json!({"object": "error", "code": 40303}), Some(400)),
+            (json!({"object": "error", "code": 42903}), Some(429)),
             (json!({"object": "error", "code": 50002}), Some(500)),
             (
                 json!({"error": {"type": "invalid_request_error"}}),
