@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use iwsft_data::curation::{Candidate, Candidates, Step, curate, pass_rates, split};
-use iwsft_data::{Object, Row, RowWriter, read_objects};
+use iwsft_data::{Columns, Findings, Object, Row, RowWriter, read_objects};
 use iwsft_files::write_atomically;
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
@@ -22,6 +22,7 @@ use crate::curate::source::Source;
 use crate::language::ModelFolder;
 use crate::mistake::Mistake;
 use crate::progress::say;
+use crate::prompting::{Asking, Prompting, said_of_all};
 use crate::recipe::EndToken;
 use crate::table::{Table, print_json};
 use crate::terminal;
@@ -169,14 +170,26 @@ struct Data {
 
 impl Data {
     fn read(files: &[PathBuf], options: &Options) -> anyhow::Result<Self> {
-        let columns = options.columns.clone().unwrap_or_default();
+        let columns = Columns {
+            template: options.template.clone(),
+            ..options.columns.clone().unwrap_or_default()
+        };
+        let prompting = Prompting {
+            chat: options.chat.unwrap_or_default(),
+            system: options.system.clone(),
+        };
         let model = match &options.model {
-            Some(folder) => Some(ModelFolder::open(folder, None)?),
+            Some(folder) => {
+                let folder = ModelFolder::open(folder, None)?;
+                let asking = Asking::new(&folder, &prompting)?;
+                Some((folder, asking))
+            }
             None => None,
         };
         let (mut objects, mut candidates, mut sources) = (Vec::new(), Vec::new(), Vec::new());
         for path in files {
             let before = objects.len();
+            let mut findings = Findings::default();
             let mut rows = read_objects(path)?.fuse();
             loop {
                 let chunk: Vec<_> = rows.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
@@ -188,17 +201,29 @@ impl Data {
                     .map(|(at, object)| {
                         let row = Row::parse(at, (*object).clone(), &columns)?;
                         let candidate = candidate(&row, &object, model.as_ref())?;
-                        anyhow::Ok((object, candidate))
+                        anyhow::Ok((object, row, candidate))
                     })
                     .collect::<Result<_, _>>()?;
-                for (object, candidate) in chunk {
+                for (object, row, candidate) in chunk {
+                    findings.add(&row);
                     objects.push(object);
                     candidates.push(candidate);
                 }
             }
             let rows = objects.len() - before;
             say(&format!("{}: {rows} rows", path.display()));
+            for line in findings.lines() {
+                say(&format!("{}: {line}", path.display()));
+            }
             sources.push(Source::of(path, rows)?);
+        }
+        if let Some((_, asking)) = &model {
+            let wrapped = said_of_all([asking], "--chat=false");
+            asking
+                .lines()
+                .iter()
+                .chain(&wrapped)
+                .for_each(|line| say(line));
         }
         Ok(Self {
             objects,
@@ -223,13 +248,13 @@ impl Data {
 fn candidate(
     row: &Row,
     object: &Map<String, Value>,
-    model: Option<&ModelFolder>,
+    model: Option<&(ModelFolder, Asking)>,
 ) -> anyhow::Result<Candidate> {
     let mut candidate = Candidate::of(row);
     candidate.tokens = match model {
-        Some(model) => {
+        Some((model, asking)) => {
             let encoded = model
-                .encode(row, EndToken::default())
+                .encode(row, EndToken::default(), asking)
                 .with_context(|| row.at.to_string())?;
             let weights = encoded.step_weight.iter();
             Some(weights.filter(|&&weight| weight > 0.0).count())

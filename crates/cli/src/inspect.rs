@@ -4,12 +4,14 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
-use iwsft_data::{Columns, Encoded, Row, read};
+use iwsft_data::{Columns, Encoded, Findings, Row, Source, read};
 use serde::Serialize;
 
 use crate::language::ModelFolder;
 use crate::mistake::Mistake;
-use crate::recipe::{EndToken, Files, Recipe};
+use crate::progress::say;
+use crate::prompting::{Asking, Prompting, PromptingArgs, said_of_all};
+use crate::recipe::{DataSection, EndToken, Recipe};
 use crate::table::print_json;
 use crate::terminal;
 
@@ -36,6 +38,8 @@ pub(crate) struct Args {
     /// Change a value of the recipe.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
+    #[command(flatten)]
+    prompting: PromptingArgs,
     /// Print rows as lines of JSON on standard output.
     #[arg(long)]
     json: bool,
@@ -63,9 +67,17 @@ struct Inspected {
 /// What decides how rows are read and encoded.
 struct Setting {
     folder: ModelFolder,
-    files: Vec<(PathBuf, Columns)>,
+    files: Vec<File>,
     end_token: EndToken,
     max_length: usize,
+}
+
+/// A file, and what was found in the rows that were read of it.
+struct File {
+    path: PathBuf,
+    columns: Columns,
+    asking: Asking,
+    findings: Findings,
 }
 
 impl Setting {
@@ -75,44 +87,44 @@ impl Setting {
                 .input
                 .extension()
                 .is_some_and(|extension| extension == "toml");
-        if is_recipe {
+        let (folder, mut data) = if is_recipe {
             let recipe = Recipe::read(&args.input, &args.sets)?;
-            let folder = ModelFolder::of_recipe(&recipe.model)?;
-            let sources = recipe.data.train.sources(&recipe.data.columns);
-            return Ok(Self {
-                max_length: recipe.data.max_length.unwrap_or(folder.config.max_position),
-                files: sources
-                    .into_iter()
-                    .map(|source| (source.path, source.columns))
-                    .collect(),
-                end_token: recipe.data.end_token,
-                folder,
-            });
-        }
-        let Some(model) = &args.model else {
-            return Err(Mistake::new(format!(
-                "{}: a data file needs --model FOLDER, whose tokenizer and chat template apply; a recipe ends in .toml",
-                args.input.display()
-            ))
-            .into());
+            (ModelFolder::of_recipe(&recipe.model)?, recipe.data)
+        } else {
+            let Some(model) = &args.model else {
+                return Err(Mistake::new(format!(
+                    "{}: a data file needs --model FOLDER, whose tokenizer and chat template apply; a recipe ends in .toml",
+                    args.input.display()
+                ))
+                .into());
+            };
+            (
+                ModelFolder::open(model, None)?,
+                DataSection::of_file(&args.input),
+            )
         };
-        let folder = ModelFolder::open(model, None)?;
-        let files = Files::One(args.input.clone()).sources(&Columns::default());
+        data.over(&args.prompting);
+        let file = |(source, prompting): (Source, Prompting)| {
+            Ok(File {
+                path: source.path,
+                columns: source.columns,
+                asking: Asking::new(&folder, &prompting)?,
+                findings: Findings::default(),
+            })
+        };
+        let files = data.sources(&data.train).into_iter().map(file);
         Ok(Self {
-            max_length: folder.config.max_position,
-            files: files
-                .into_iter()
-                .map(|source| (source.path, source.columns))
-                .collect(),
-            end_token: EndToken::default(),
+            files: files.collect::<Result<_, Mistake>>()?,
+            max_length: data.max_length.unwrap_or(folder.config.max_position),
+            end_token: data.end_token,
             folder,
         })
     }
 
-    fn inspect(&self, row: &Row) -> anyhow::Result<Inspected> {
+    fn inspect(&self, row: &Row, asking: &Asking) -> anyhow::Result<Inspected> {
         let encoded = self
             .folder
-            .encode(row, self.end_token)
+            .encode(row, self.end_token, asking)
             .map_err(|error| anyhow::Error::from(error).context(format!("{}", row.at)))?;
         let Encoded {
             tokens,
@@ -144,10 +156,40 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     if args.row == 0 {
         return Err(Mistake::new("--row 0: rows are counted from 1").into());
     }
-    let setting = Setting::of(&args)?;
+    let mut setting = Setting::of(&args)?;
+    let mut files = std::mem::take(&mut setting.files);
+    let shown = show(&setting, &mut files, &args);
+    // Of the rows that were read, whether or not the next could be.
+    for File {
+        path,
+        findings,
+        asking,
+        ..
+    } in &files
+    {
+        for line in findings.lines().into_iter().chain(asking.lines()) {
+            say(&format!("{}: {line}", path.display()));
+        }
+    }
+    let key = match args
+        .input
+        .extension()
+        .is_some_and(|ending| ending == "toml")
+    {
+        true => "data.chat = false",
+        false => "--chat=false",
+    };
+    if let Some(line) = said_of_all(files.iter().map(|file| &file.asking), key) {
+        say(&line);
+    }
+    shown
+}
+
+/// Shows the rows that are asked for.
+fn show(setting: &Setting, files: &mut [File], args: &Args) -> anyhow::Result<()> {
     let mut seen = 0;
-    for (path, columns) in &setting.files {
-        for row in read(path, columns)? {
+    for file in files {
+        for row in read(&file.path, &file.columns)? {
             seen += 1;
             if seen < args.row {
                 continue;
@@ -155,7 +197,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             if seen >= args.row + args.rows {
                 return Ok(());
             }
-            let inspected = setting.inspect(&row?)?;
+            let row = row?;
+            file.findings.add(&row);
+            let inspected = setting.inspect(&row, &file.asking)?;
             if args.json {
                 print_json(&inspected)?
             } else {

@@ -17,8 +17,10 @@ use iwsft_files::{Lock, write_atomically};
 use serde_json::{Map, Value};
 
 use crate::interrupt;
+use crate::language::ModelFolder;
 use crate::mistake::Mistake;
 use crate::progress::{Progress, duration, say};
+use crate::prompting::TrainedOn;
 use crate::run::{hold, holds_something};
 use crate::steps::Halt;
 use crate::table::{Table, print_json};
@@ -61,6 +63,7 @@ pub(crate) fn run(args: Args, threads: Option<usize>) -> anyhow::Result<()> {
         recipe.run = Some(std::path::absolute(run)?);
     }
     let prompts = prompts(&recipe)?;
+    say_mismatch(&recipe, &prompts)?;
     let _lock = take(&recipe)?;
     let stop = interrupt::flag("stopping after this step; press Ctrl-C again to stop at once")?;
     let total = u64::from(recipe.rounds) * COMMANDS + 1;
@@ -130,6 +133,44 @@ fn prompts(recipe: &IterateRecipe) -> anyhow::Result<Vec<Object>> {
         .into());
     }
     Ok(rows)
+}
+
+/// Says if the start was trained on prompts that were put to it in another way than
+/// the rounds put theirs, or if it is evaluated in another way.
+fn say_mismatch(recipe: &IterateRecipe, prompts: &[Object]) -> anyhow::Result<()> {
+    let folder = ModelFolder::of_recipe(&recipe.model)?;
+    if folder.template.is_none() {
+        return Ok(());
+    }
+    let section = &recipe.prompts;
+    let column = section.prompt_column.as_deref().unwrap_or("prompt");
+    let is_text =
+        |row: &Object| section.template.is_some() || row.get(column).is_some_and(Value::is_string);
+    let texts = prompts.iter().filter(|row| is_text(row)).count();
+    let chat = match (texts, section.chat) {
+        (0, _) | (_, true) => true,
+        (texts, false) if texts == prompts.len() => false,
+        _ => return Ok(()),
+    };
+    let (template, plain) = (
+        "`prompts.chat = true` puts prompts into it",
+        "`prompts.chat = false` asks so",
+    );
+    folder.say_mismatch(chat, template, plain);
+    folder.say_other_system(chat, section.system.as_deref(), "`prompts.system`");
+    let (template, plain) = (
+        "`eval.plain = false` asks so",
+        "`eval.plain = true` asks so",
+    );
+    let rounds = TrainedOn { chat, system: None };
+    if let Some(eval) = &recipe.eval
+        && let Some(mismatch) = rounds.mismatch(!eval.plain, template, plain)
+    {
+        say(&format!(
+            "warning: in [eval] the model of a round {mismatch}"
+        ));
+    }
+    Ok(())
 }
 
 /// Makes the run's folder, or takes an empty one, or one of the same recipe,

@@ -20,6 +20,7 @@ use crate::generator;
 use crate::mistake::Mistake;
 use crate::not_a_model;
 use crate::progress::say;
+use crate::prompting::{self, Asking, Marks, Place, TrainedOn};
 use crate::recipe::{DataSection, EndToken, Files, ModelSection};
 
 /// A model folder's configuration, tokenizer and chat template.
@@ -112,6 +113,32 @@ impl ModelFolder {
         }
     }
 
+    /// Says if this program has trained the model in another way than it is asked
+    /// now: `chat` if through its chat template. The others say how to ask as then.
+    pub(crate) fn say_mismatch(&self, chat: bool, template: &str, plain: &str) {
+        let trained_on = self
+            .template
+            .as_ref()
+            .and_then(|_| TrainedOn::of(&self.path));
+        if let Some(mismatch) = trained_on.and_then(|it| it.mismatch(chat, template, plain)) {
+            say(&format!("warning: {} {mismatch}", self.path.display()));
+        }
+    }
+
+    /// Says if conversations began with a message of the system when the model was
+    /// trained, and begin without it now; `option` would give it.
+    pub(crate) fn say_other_system(&self, chat: bool, system: Option<&str>, option: &str) {
+        if let Some(then) = TrainedOn::of(&self.path).and_then(|it| it.system)
+            && chat
+            && system.is_none()
+        {
+            say(&format!(
+                "warning: {} was trained with the message of the system {then:?}; {option} gives it",
+                self.path.display()
+            ));
+        }
+    }
+
     /// As [`Self::say_new_end`], and what becomes of the files of a trained model.
     pub(crate) fn say_ends(&self) {
         self.say_new_end();
@@ -149,30 +176,52 @@ impl ModelFolder {
 
     /// Tokens of a row and which of them carry loss. A row without any comes
     /// back empty: what to do with it is for the data's rules to say.
-    pub(crate) fn encode(&self, row: &Row, end: EndToken) -> Result<Encoded, LmError> {
+    pub(crate) fn encode(
+        &self,
+        row: &Row,
+        end: EndToken,
+        asking: &Asking,
+    ) -> Result<Encoded, LmError> {
         let append_end = end == EndToken::Append;
+        let plain = |prompt: &str, completion: &str| {
+            mask::encode_prompt_completion(&self.tokenizer, prompt, completion, append_end)
+        };
         let masked = match &row.content {
             Content::Text(text) => mask::encode_text(&self.tokenizer, text, append_end),
             Content::PromptCompletion { prompt, completion } if row.completion_tokens.is_some() => {
+                asking.count_drawn(row, prompt, completion)?;
                 self.encode_drawn(row, prompt, completion)
             }
             Content::PromptCompletion {
                 prompt: Text::Plain(prompt),
                 completion: Text::Plain(completion),
-            } => mask::encode_prompt_completion(&self.tokenizer, prompt, completion, append_end),
+            } => match asking.place(row, prompt, completion)? {
+                // Nothing is to be learnt, not to say nothing.
+                Place::Template(_) if completion.is_empty() => Err(LmError::MaskEmpty {
+                    reason: "the completion is empty".into(),
+                }),
+                Place::Plain => plain(prompt, completion),
+                Place::Template(system) => {
+                    let asked = system.into_iter().chain([Message::new("user", prompt)]);
+                    let answer = Message::new("assistant", completion);
+                    self.encode_turns(row, of_messages(&asked.chain([answer]).collect::<Vec<_>>()))
+                }
+            },
             Content::PromptCompletion { prompt, completion } => {
+                let (prompt, completion) = (messages_of(prompt), messages_of(completion));
+                let opening = asking.opening(row, prompt.first());
                 // What the assistant said before the completion carries no loss.
-                let prompt = turns(prompt, "user")
-                    .into_iter()
-                    .map(|(turn, _)| (turn, Some(0.0)));
-                self.encode_turns(row, prompt.chain(turns(completion, "assistant")))
+                let prompt = opening.iter().chain(prompt);
+                let prompt = prompt.map(|message| (message.value.clone(), Some(0.0)));
+                self.encode_turns(row, prompt.chain(of_messages(completion)))
             }
             Content::Messages(messages) => match row.plain_pair() {
-                Some((prompt, completion)) if self.template.is_none() => {
-                    let tokenizer = &self.tokenizer;
-                    mask::encode_prompt_completion(tokenizer, &prompt, &completion, append_end)
+                Some((prompt, completion)) if asking.stays_plain()? => plain(&prompt, &completion),
+                _ => {
+                    let opening = asking.opening(row, messages.first());
+                    let messages = opening.iter().chain(messages);
+                    self.encode_turns(row, messages.map(turn))
                 }
-                _ => self.encode_turns(row, of_messages(messages)),
             },
         };
         match masked {
@@ -278,31 +327,47 @@ impl ModelFolder {
         )
     }
 
-    /// Reads, encodes and filters files.
-    pub(crate) fn dataset(
-        &self,
-        files: &Files,
-        section: &DataSection,
-    ) -> anyhow::Result<(Dataset, Mixture, Report)> {
+    /// By which texts are known that the chat template has rendered.
+    pub(crate) fn marks(&self) -> Option<Marks> {
+        let template = self.template.as_ref()?;
+        Some(Marks::of(template, &self.tokenizer, &self.render))
+    }
+
+    /// Reads, encodes and filters files, and says what is to be said of them.
+    pub(crate) fn dataset(&self, files: &Files, section: &DataSection) -> anyhow::Result<Loaded> {
         let rules = section.rules(self.tokenizer.end_tokens(), self.config.max_position);
+        let (sources, promptings): (Vec<_>, Vec<_>) = section.sources(files).into_iter().unzip();
+        let askings = promptings
+            .iter()
+            .map(|prompting| Asking::new(self, prompting))
+            .collect::<Result<Vec<_>, _>>()?;
         // Rows that cannot be learnt are for the data's rules to count and list.
-        let encode = |_, row: &Row| match self.encode(row, section.end_token) {
+        let encode = |source: usize, row: &Row| match self.encode(
+            row,
+            section.end_token,
+            &askings[source],
+        ) {
             Err(error @ LmError::Unlearnable { .. }) => Ok(Encoded {
                 unlearnable: Some(error.to_string()),
                 ..Encoded::default()
             }),
             encoded => encoded,
         };
-        let sources = files.sources(&section.columns);
         let (dataset, mixture, reports) = Mixture::load(&sources, encode, &rules)?;
         let mut report = Report::default();
-        for (source, each) in sources.iter().zip(&reports) {
-            for line in each.findings.lines() {
+        for ((source, asking), each) in sources.iter().zip(&askings).zip(&reports) {
+            for line in each.findings.lines().into_iter().chain(asking.lines()) {
                 say(&format!("{}: {line}", source.path.display()));
             }
             report.merge(each);
         }
-        Ok((dataset, mixture, report))
+        Ok(Loaded {
+            dataset,
+            mixture,
+            report,
+            wrapped: prompting::said_of_all(&askings, "data.chat = false"),
+            trained_on: prompting::trained_on(&askings),
+        })
     }
 
     /// A hash of the configuration and of `parameters`.
@@ -351,21 +416,33 @@ impl ModelFolder {
     }
 }
 
+/// Files as training takes them.
+pub(crate) struct Loaded {
+    pub(crate) dataset: Dataset,
+    pub(crate) mixture: Mixture,
+    pub(crate) report: Report,
+    /// What is to be said where the program has decided to use the chat template.
+    pub(crate) wrapped: Option<String>,
+    /// How their prompts were put to the model.
+    pub(crate) trained_on: Option<TrainedOn>,
+}
+
 /// A message as the template takes it, and the weight of its loss.
 type Turn = (Value, Option<f32>);
 
-fn of_messages(messages: &[Message]) -> Vec<Turn> {
-    messages
-        .iter()
-        .map(|message| (message.value.clone(), message.weight))
-        .collect()
+fn turn(message: &Message) -> Turn {
+    (message.value.clone(), message.weight)
 }
 
-/// A prompt or completion as messages; plain text gets the `role`.
-fn turns(text: &Text, role: &str) -> Vec<Turn> {
+fn of_messages(messages: &[Message]) -> Vec<Turn> {
+    messages.iter().map(turn).collect()
+}
+
+/// The messages of a half of a pair; none of plain text, which is no half of such a pair.
+fn messages_of(text: &Text) -> &[Message] {
     match text {
-        Text::Plain(content) => vec![(serde_json::json!({"role": role, "content": content}), None)],
-        Text::Messages(messages) => of_messages(messages),
+        Text::Plain(_) => &[],
+        Text::Messages(messages) => messages,
     }
 }
 
@@ -477,6 +554,8 @@ pub(crate) struct HuggingFaceFiles {
     pub(crate) weight_type: WeightType,
     /// The end tokens of its generation, where they are not the base's.
     pub(crate) end_tokens: Option<Vec<u32>>,
+    /// How prompts were put to the model, for whoever asks it.
+    pub(crate) trained_on: Option<TrainedOn>,
 }
 
 impl HuggingFaceFiles {
@@ -485,6 +564,7 @@ impl HuggingFaceFiles {
         base: &ModelFolder,
         layout: iwsft_engine::Layout,
         weight_type: WeightType,
+        trained_on: Option<TrainedOn>,
     ) -> Self {
         Self {
             base: base.path.clone(),
@@ -494,6 +574,7 @@ impl HuggingFaceFiles {
                 [] => None,
                 unnamed => Some([base.tokenizer.generation_end_tokens(), unnamed].concat()),
             },
+            trained_on,
         }
     }
 }
@@ -517,6 +598,9 @@ impl PolicyFiles for HuggingFaceFiles {
         weights::copy_model_files(&self.base, folder, self.weight_type)?;
         if let Some(end_tokens) = &self.end_tokens {
             weights::save_end_tokens(folder, end_tokens)?;
+        }
+        if let Some(trained_on) = &self.trained_on {
+            trained_on.write(folder)?;
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ mod missing;
 mod mistake;
 mod not_a_model;
 mod progress;
+mod prompting;
 mod quickstart;
 mod recipe;
 mod report;

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use iwsft_data::{Columns, EmptyMask, Rules, Source, TooLong, Unlearnable};
+use iwsft_data::{Columns, EmptyMask, Rules, Source, Template, TooLong, Unlearnable};
 use iwsft_lm::weights::WeightType;
 use iwsft_objective::ObjectiveSpec;
 use iwsft_train::TrainConfig;
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::eval::EvalSection;
 use crate::mistake::Mistake;
+use crate::prompting::{Chat, Prompting, PromptingArgs};
 use crate::suggestion::nearest_key;
 
 /// A recipe as written, with its paths made absolute.
@@ -99,6 +100,14 @@ pub(crate) struct DataSection {
     /// Column names for files that do not give their own.
     #[serde(default)]
     pub(crate) columns: Columns,
+    /// Whether plain prompts are put into the model's chat template, as a user's
+    /// messages: where it has one, if nothing is said.
+    #[serde(default)]
+    pub(crate) chat: Chat,
+    /// The message of the system for conversations that have none.
+    pub(crate) system: Option<String>,
+    /// The prompt's text, with columns of the row in braces.
+    pub(crate) template: Option<Template>,
     /// Keep rows with at least this reward.
     pub(crate) min_reward: Option<f32>,
     /// Longest row in tokens; the model's context where nothing is said.
@@ -135,7 +144,34 @@ pub(crate) enum EndToken {
 pub(crate) enum Files {
     One(PathBuf),
     Several(Vec<PathBuf>),
-    Sources(Vec<Source>),
+    Sources(Vec<SourceSection>),
+}
+
+/// A file with what differs from `[data]` for it.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SourceSection {
+    pub(crate) path: PathBuf,
+    /// Its share of every epoch's trajectories.
+    pub(crate) share: Option<f64>,
+    #[serde(default)]
+    pub(crate) columns: Columns,
+    pub(crate) chat: Option<Chat>,
+    pub(crate) system: Option<String>,
+    pub(crate) template: Option<Template>,
+}
+
+impl From<&PathBuf> for SourceSection {
+    fn from(path: &PathBuf) -> Self {
+        Self {
+            path: path.clone(),
+            share: None,
+            columns: Columns::default(),
+            chat: None,
+            system: None,
+            template: None,
+        }
+    }
 }
 
 impl Files {
@@ -147,26 +183,12 @@ impl Files {
         }
     }
 
-    /// The files as sources; `columns` name the columns of those that do not.
-    pub(crate) fn sources(&self, columns: &Columns) -> Vec<Source> {
-        let plain = |path: &PathBuf| Source {
-            path: path.clone(),
-            share: None,
-            columns: columns.clone(),
-        };
+    /// Each file with what is said of it alone.
+    fn sections(&self) -> Vec<SourceSection> {
         match self {
-            Self::One(path) => vec![plain(path)],
-            Self::Several(paths) => paths.iter().map(plain).collect(),
-            Self::Sources(sources) => sources
-                .iter()
-                .map(|source| {
-                    let mut source = source.clone();
-                    if source.columns == Columns::default() {
-                        source.columns = columns.clone();
-                    }
-                    source
-                })
-                .collect(),
+            Self::One(path) => vec![path.into()],
+            Self::Several(paths) => paths.iter().map(SourceSection::from).collect(),
+            Self::Sources(sources) => sources.clone(),
         }
     }
 }
@@ -196,6 +218,11 @@ impl Recipe {
         }
         if let Some(eval) = &mut recipe.eval {
             eval.resolve(&file.folder);
+        }
+        // Runs say what was decided. Those that do not are of a time when plain
+        // prompts always stayed as they are.
+        if file.is_run && recipe.data.chat == Chat::Auto {
+            recipe.data.chat = Chat::No;
         }
         Ok(recipe)
     }
@@ -282,6 +309,74 @@ impl RecipeFile {
 }
 
 impl DataSection {
+    /// The rows of one file, with every default.
+    pub(crate) fn of_file(path: &Path) -> Self {
+        Self {
+            train: Files::One(path.to_owned()),
+            validation: None,
+            columns: Columns::default(),
+            chat: Chat::default(),
+            system: None,
+            template: None,
+            min_reward: None,
+            max_length: None,
+            too_long: TooLong::default(),
+            empty_mask: EmptyMask::default(),
+            end_token: EndToken::default(),
+            unlearnable: Unlearnable::default(),
+        }
+    }
+
+    /// `files`, and how their rows are put to the model.
+    pub(crate) fn sources(&self, files: &Files) -> Vec<(Source, Prompting)> {
+        let source = |section: SourceSection| {
+            let columns = match section.columns == Columns::default() {
+                true => self.columns.clone(),
+                false => section.columns,
+            };
+            let source = Source {
+                path: section.path,
+                share: section.share,
+                columns: Columns {
+                    template: section.template.or(self.template.clone()),
+                    ..columns
+                },
+            };
+            let prompting = Prompting {
+                chat: section.chat.unwrap_or(self.chat),
+                system: section.system.or(self.system.clone()),
+            };
+            (source, prompting)
+        };
+        files.sections().into_iter().map(source).collect()
+    }
+
+    /// Options of the command line go over what is written.
+    pub(crate) fn over(&mut self, args: &PromptingArgs) {
+        self.chat = args.chat.unwrap_or(self.chat);
+        self.system = args.system.clone().or(self.system.take());
+        self.template = args.template.clone().or(self.template.take());
+    }
+
+    /// Settles what is decided by whether the model has a chat template, so that a
+    /// run's recipe tells how it was trained.
+    pub(crate) fn settle_chat(&mut self, has_template: bool) {
+        let settle = |chat: &mut Chat| {
+            if *chat == Chat::Auto {
+                *chat = if has_template { Chat::Yes } else { Chat::No };
+            }
+        };
+        settle(&mut self.chat);
+        for files in std::iter::once(&mut self.train).chain(&mut self.validation) {
+            if let Files::Sources(sources) = files {
+                sources
+                    .iter_mut()
+                    .flat_map(|source| &mut source.chat)
+                    .for_each(settle);
+            }
+        }
+    }
+
     /// The rules for rows, where `end_tokens` end a row and the model has room
     /// for `context` tokens.
     pub(crate) fn rules(&self, end_tokens: &[u32], context: usize) -> Rules {
@@ -424,11 +519,54 @@ mod tests {
         let recipe = Recipe::read(&path, &[]).unwrap();
         assert_eq!(recipe.model.path, folder.path().join("base"));
         assert_eq!(recipe.run_folder(), folder.path().join("runs/try"));
-        let sources = recipe.data.train.sources(&recipe.data.columns);
-        assert_eq!(sources[0].path, folder.path().join("a.jsonl"));
-        assert_eq!(sources[1].path, Path::new("/b.jsonl"));
+        let sources = recipe.data.sources(&recipe.data.train);
+        assert_eq!(sources[0].0.path, folder.path().join("a.jsonl"));
+        assert_eq!(sources[1].0.path, Path::new("/b.jsonl"));
         let again: Recipe = toml::from_str(&recipe.to_toml().unwrap()).unwrap();
         assert_eq!(again.run_folder(), recipe.run_folder());
+    }
+
+    #[test]
+    fn a_file_says_for_itself_what_differs_from_the_section() {
+        let text = r#"
+            [model]
+            path = "base"
+            [data]
+            train = [{ path = "a.jsonl" }, { path = "b.jsonl", chat = false, template = "{q}" }]
+            chat = true
+            system = "Be kind."
+            template = "{p}"
+            [objective]
+            preset = "sft"
+        "#;
+        let mut recipe = parsed(text, &[]).unwrap();
+        let sources = recipe.data.sources(&recipe.data.train);
+        let of = |index: usize| {
+            let (source, prompting) = &sources[index];
+            let template = source.columns.template.clone().map(String::from);
+            (template, prompting.chat, prompting.system.clone())
+        };
+        let kind = Some("Be kind.".to_owned());
+        assert_eq!(of(0), (Some("{p}".to_owned()), Chat::Yes, kind.clone()));
+        assert_eq!(of(1), (Some("{q}".to_owned()), Chat::No, kind));
+        for (chat, has_template, settled) in [
+            (Chat::Auto, true, Chat::Yes),
+            (Chat::Auto, false, Chat::No),
+            (Chat::No, true, Chat::No),
+        ] {
+            recipe.data.chat = chat;
+            recipe.data.settle_chat(has_template);
+            assert_eq!(recipe.data.chat, settled);
+        }
+        let again: Recipe = toml::from_str(&recipe.to_toml().unwrap()).unwrap();
+        assert_eq!(again.data.chat, Chat::No);
+        let message = parsed(text, &["data.chat=perhaps"])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("expected true, false or auto"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -112,8 +112,20 @@ fn train_in(
     model.set_precision(recipe.train.precision);
     say(&decisions(recipe, &objective, &model));
     model_folder.say_ends();
+    let trained_on = rollouts.trained_on(&recipe.prompts);
+    if let Some(now) = &trained_on {
+        let (template, plain) = (
+            "`prompts.chat = true` puts prompts into it",
+            "`prompts.chat = false` asks so",
+        );
+        model_folder.say_mismatch(now.chat, template, plain);
+        model_folder.say_other_system(now.chat, now.system.as_deref(), "`prompts.system`");
+        if let Some(exam) = &exam {
+            exam.say_mismatch(now);
+        }
+    }
     let (layout, weight_type) = (model.layout().clone(), recipe.model.save_as.into());
-    let files = HuggingFaceFiles::new(&model_folder, layout, weight_type);
+    let files = HuggingFaceFiles::new(&model_folder, layout, weight_type, trained_on);
     let mut settings = settings(recipe, &objective);
     if model.precision() != Precision::F32 {
         // Runs of earlier versions have `train.precision` and computed in f32.

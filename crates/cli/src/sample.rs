@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::embedded::Embedded;
 use crate::endpoint::ServerArgs;
-use crate::generator::{Generator, Request};
+use crate::generator::{Generator, Prompt, Request};
 use crate::language::ModelFolder;
 use crate::sampling::SamplingArgs;
 use crate::table::print_json;
@@ -96,6 +96,7 @@ fn many(args: &Args, prompts: &Path, out: &Path) -> anyhow::Result<()> {
     }
     let sampling = args.sampling.sampling(1.0, Some(&folder.tokenizer))?;
     let rows = args.from.read(prompts)?;
+    say_mismatch(&folder, &args.from, rows.iter().map(|row| &row.prompt));
     let (model, parameters) = folder.load(MemoryPlan::default())?;
     let weights = folder.model_hash(&parameters)?;
     let mut model = Embedded::new(folder, &model, &parameters, args.sampling.room());
@@ -110,6 +111,32 @@ fn many(args: &Args, prompts: &Path, out: &Path) -> anyhow::Result<()> {
         model.check(&request).with_context(|| row.at.to_string())?;
     }
     draw(args, &mut model, &weights, &rows, &sampling, out)
+}
+
+/// Says if the model was trained on prompts that were put to it in another way.
+fn say_mismatch<'p>(
+    folder: &ModelFolder,
+    from: &PromptArgs,
+    prompts: impl IntoIterator<Item = &'p Prompt>,
+) {
+    let marks = folder.marks();
+    let in_template = |prompt: &Prompt| match prompt {
+        Prompt::Messages(_) => true,
+        Prompt::Text(text) => marks
+            .as_ref()
+            .is_some_and(|marks| marks.are_in_prompt(text)),
+    };
+    let mut ways = prompts.into_iter().map(in_template);
+    let Some(first) = ways.next() else { return };
+    if ways.any(|way| way != first) {
+        return;
+    }
+    folder.say_mismatch(
+        first,
+        "--chat puts prompts into it",
+        "ask in plain text, without --chat",
+    );
+    folder.say_other_system(first, from.system.as_deref(), "--system TEXT");
 }
 
 /// `identity` is what a resumed command must have in common.
@@ -164,6 +191,7 @@ fn one(args: &Args, text: &str) -> anyhow::Result<()> {
     if args.from.chat {
         folder.say_new_end();
     }
+    say_mismatch(&folder, &args.from, [&request.prompt]);
     let sampling = args.sampling.sampling(0.0, Some(&folder.tokenizer))?;
     let (model, parameters) = folder.load(MemoryPlan::default())?;
     let mut model = Embedded::new(folder, &model, &parameters, args.sampling.room());

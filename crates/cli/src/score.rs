@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use iwsft_lm::MemoryPlan;
 
-use crate::language::{ModelFolder, TokenTrajectories};
+use crate::language::{Loaded, ModelFolder, TokenTrajectories};
 use crate::mistake::Mistake;
+use crate::progress::say;
+use crate::prompting::PromptingArgs;
 use crate::recipe::{Recipe, ReferenceSection};
 use crate::table::{Table, print_json};
 use crate::train;
@@ -24,6 +26,8 @@ pub(crate) struct Args {
     /// Change a value of the recipe.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
+    #[command(flatten)]
+    prompting: PromptingArgs,
     /// Where the cache goes, instead of the recipe's `reference.cache`.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -41,6 +45,7 @@ struct Scored {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let mut recipe = Recipe::read(&args.recipe, &args.sets)?;
+    recipe.data.over(&args.prompting);
     let objective = recipe.objective.resolve()?;
     let section = recipe
         .reference
@@ -49,7 +54,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         section.cache = Some(std::path::absolute(out)?);
     }
     let folder = ModelFolder::of_recipe(&recipe.model)?;
-    let (data, _, _) = folder.dataset(&recipe.data.train, &recipe.data)?;
+    let Loaded {
+        dataset: data,
+        wrapped,
+        ..
+    } = folder.dataset(&recipe.data.train, &recipe.data)?;
+    wrapped.iter().for_each(|line| say(line));
     let (mut model, parameters) = folder.load(MemoryPlan::default())?;
     model.set_precision(recipe.train.precision);
     let scored = train::reference(&recipe, &objective, &folder, &mut model, &parameters, &data)?;

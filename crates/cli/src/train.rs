@@ -18,9 +18,10 @@ use iwsft_train::{
 
 use crate::eval::TrainingExam;
 use crate::interrupt;
-use crate::language::{HuggingFaceFiles, ModelFolder, TokenTrajectories};
+use crate::language::{HuggingFaceFiles, Loaded, ModelFolder, TokenTrajectories};
 use crate::mistake::Mistake;
 use crate::progress::{Progress, say};
+use crate::prompting::TrainedOn;
 use crate::recipe::{Recipe, ReferenceSection};
 use crate::run::in_folder;
 use crate::table::print_json;
@@ -118,6 +119,9 @@ fn train_in(
         .as_ref()
         .map(|section| TrainingExam::new(section, ModelFolder::of_recipe(&recipe.model)?, stop))
         .transpose()?;
+    if let (Some(exam), Some(trained_on)) = (&exam, &data.trained_on) {
+        exam.say_mismatch(trained_on);
+    }
     let plan = MemoryPlan {
         recompute: recipe.model.recompute,
         ..MemoryPlan::default()
@@ -130,6 +134,7 @@ fn train_in(
         train,
         mixture,
         validation,
+        trained_on,
     } = data;
     let reference = reference(
         recipe,
@@ -146,7 +151,7 @@ fn train_in(
     let train = TokenTrajectories::new(train, &objective, column)?;
     let validation = validation.map(TokenTrajectories::plain);
     let (layout, weight_type) = (model.layout().clone(), recipe.model.save_as.into());
-    let files = HuggingFaceFiles::new(&model_folder, layout, weight_type);
+    let files = HuggingFaceFiles::new(&model_folder, layout, weight_type, trained_on);
     let weights = model_folder.model_hash(&parameters)?;
     let settings = BTreeMap::from([("model.weights".to_owned(), weights)]);
     let job = Job {
@@ -172,7 +177,9 @@ fn train_in(
     // A run that was killed before its recipe was written gets it on resuming.
     let kept = run.join("recipe.toml");
     if !kept.exists() {
-        write_atomically(&kept, recipe.to_toml()?.as_bytes())?;
+        let mut settled = recipe.clone();
+        settled.data.settle_chat(model_folder.template.is_some());
+        write_atomically(&kept, settled.to_toml()?.as_bytes())?;
     }
     if training.step() == training.plan().total_steps {
         say("the run is finished already; its model is written again");
@@ -192,24 +199,35 @@ struct Data {
     train: Dataset,
     mixture: Mixture,
     validation: Option<Dataset>,
+    trained_on: Option<TrainedOn>,
 }
 
 impl Data {
     fn read(recipe: &Recipe, folder: &ModelFolder) -> anyhow::Result<Self> {
-        let (train, mixture, report) = folder.dataset(&recipe.data.train, &recipe.data)?;
+        let Loaded {
+            dataset: train,
+            mixture,
+            report,
+            wrapped,
+            trained_on,
+        } = folder.dataset(&recipe.data.train, &recipe.data)?;
         say(&format!("training data\n{report}"));
+        wrapped.iter().for_each(|line| say(line));
         let validation = match &recipe.data.validation {
             None => None,
             Some(files) => {
-                let (validation, _, report) = folder.dataset(files, &recipe.data)?;
+                let Loaded {
+                    dataset, report, ..
+                } = folder.dataset(files, &recipe.data)?;
                 say(&format!("validation data\n{report}"));
-                Some(validation)
+                Some(dataset)
             }
         };
         Ok(Self {
             train,
             mixture,
             validation,
+            trained_on,
         })
     }
 }

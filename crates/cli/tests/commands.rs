@@ -614,7 +614,7 @@ fn inspect_marks_the_tokens_with_loss_and_where_a_row_is_cut() {
 #[test]
 fn inspect_reads_a_data_file_with_a_model_and_refuses_rows_that_are_not_there() {
     let place = Workplace::new();
-    let file = ["inspect", "train.jsonl", "--model", "model"];
+    let file = ["inspect", "train.jsonl", "--model", "model", "--chat=false"];
     let shown = place.iwsft(&file).succeeds().stdout;
     assert!(shown.contains("7+8=[[so 15<eos>]]"), "{shown}");
     place

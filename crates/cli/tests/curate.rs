@@ -336,7 +336,10 @@ fn tokens_are_those_of_the_model_or_else_those_of_the_row() {
     let row = |completion| json!({"prompt": "6+6=", "completion": completion});
     let text = ["1", "12", "123"].map(|completion| format!("{}\n", row(completion)));
     place.write("graded.jsonl", &text.concat());
-    assert_eq!(kept(&["--max-tokens", "3", "--model", "model"]), 2);
+    let plain = ["--max-tokens", "3", "--model", "model", "--chat=false"];
+    assert_eq!(kept(&plain), 2);
+    // In the chat template a space comes before the answer.
+    assert_eq!(kept(&plain[..4]), 1);
     place.write("graded.jsonl", &conversations(1, 8));
     assert_eq!(kept(&["--min-tokens", "1", "--model", "model"]), 8);
 }

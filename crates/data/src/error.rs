@@ -347,10 +347,7 @@ pub enum DataError {
         reason: String,
     },
     /// A prompt without its completion, or the reverse.
-    #[error(
-        "{at}: has `{found}` but no `{missing}`, expected both; add it, or use `text` for text \
-         without a prompt"
-    )]
+    #[error("{at}: has `{found}` but no `{missing}`, expected both; {remedy}")]
     HalfPair {
         /// The row.
         at: Location,
@@ -358,6 +355,8 @@ pub enum DataError {
         found: String,
         /// The column that is not.
         missing: String,
+        /// What to do.
+        remedy: String,
     },
     /// A template names a column that a row cannot fill.
     #[error("{at}: the template: {reason}")]

@@ -203,8 +203,14 @@ fn usual(
     }
     match (prompt, completion) {
         (Some(prompt), Some(completion)) => pair_of(at, object, columns, prompt, completion),
-        (Some((found, _)), None) => Err(half(at, found, columns.completion())),
-        (None, Some((found, _))) => Err(half(at, found, columns.prompt())),
+        (Some((found, _)), None) => {
+            let answers = ("completion", &ANSWERS[..]);
+            Err(half(at, object, found, answers, columns.completion()))
+        }
+        (None, Some((found, _))) => {
+            let asks = ("prompt", &ASKS[..]);
+            Err(half(at, object, found, asks, columns.prompt()))
+        }
         (None, None) => Err(DataError::NoText {
             at: at.clone(),
             expected: columns.forms(),
@@ -251,40 +257,58 @@ fn pair_of(
     Ok(Found { content, form })
 }
 
-fn half(at: &Location, found: &str, missing: Option<&str>) -> DataError {
+fn half(
+    at: &Location,
+    object: &Map<String, Value>,
+    found: &str,
+    (key, names): (&str, &[&'static str]),
+    missing: Option<&str>,
+) -> DataError {
     DataError::HalfPair {
         at: at.clone(),
         found: found.to_owned(),
         missing: missing.unwrap_or("other half").to_owned(),
+        remedy: match text_among(object, names) {
+            Some(column) => {
+                format!("perhaps it is another column: columns = {{ {key} = \"{column}\" }}")
+            }
+            None => "add it, or use `text` for text without a prompt".to_owned(),
+        },
     }
+}
+
+/// Columns that often have what is asked.
+const ASKS: [&str; 7] = [
+    "prompt",
+    "question",
+    "problem",
+    "query",
+    "instruction",
+    "input",
+    "source",
+];
+
+/// Columns that often have the answer.
+const ANSWERS: [&str; 8] = [
+    "completion",
+    "answer",
+    "response",
+    "solution",
+    "output",
+    "target",
+    "label",
+    "chosen",
+];
+
+/// The first of the columns that has text.
+fn text_among(object: &Map<String, Value>, names: &[&'static str]) -> Option<&'static str> {
+    let has = |name: &&&str| matches!(object.get(**name), Some(Value::String(_)));
+    names.iter().find(has).copied()
 }
 
 /// Which columns to name, by what a row has.
 pub(crate) fn name_a_pair(object: &Map<String, Value>) -> String {
-    const ASKS: [&str; 7] = [
-        "prompt",
-        "question",
-        "problem",
-        "query",
-        "instruction",
-        "input",
-        "source",
-    ];
-    const ANSWERS: [&str; 8] = [
-        "completion",
-        "answer",
-        "response",
-        "solution",
-        "output",
-        "target",
-        "label",
-        "chosen",
-    ];
-    let find = |names: &[&'static str]| {
-        let has = |name: &&&str| matches!(object.get(**name), Some(Value::String(_)));
-        names.iter().find(has).copied()
-    };
-    match (find(&ASKS), find(&ANSWERS)) {
+    match (text_among(object, &ASKS), text_among(object, &ANSWERS)) {
         (Some(asks), Some(answers)) => format!(
             "name the columns, perhaps columns = {{ prompt = \"{asks}\", completion = \"{answers}\" }}"
         ),

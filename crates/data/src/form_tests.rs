@@ -452,6 +452,14 @@ fn columns_that_may_be_meant_are_named() {
         message.contains("columns = { prompt = \"question\", completion = \"answer\" }"),
         "{message}"
     );
+    let message = refusal(json!({"problem": "2 + 2?", "completion": "4"}));
+    assert!(
+        message.contains("has `completion` but no `prompt`")
+            && message.contains("columns = { prompt = \"problem\" }"),
+        "{message}"
+    );
+    let message = refusal(json!({"prompt": "2 + 2?"}));
+    assert!(message.contains("use `text`"), "{message}");
     let message = refusal(json!({"level": 3}));
     assert!(
         message.ends_with("name the columns in `columns`"),

@@ -325,6 +325,11 @@ impl Tokenizer {
         }
     }
 
+    /// Texts of the special tokens, those that end turns among them.
+    pub fn special_texts(&self) -> impl Iterator<Item = &str> {
+        self.special_texts.iter().map(String::as_str)
+    }
+
     /// The special token that `text` starts with, the longest if there are several.
     pub(crate) fn special_prefix(&self, text: &str) -> Option<&str> {
         self.special_texts

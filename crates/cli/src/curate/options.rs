@@ -6,11 +6,12 @@ use iwsft_data::curation::{
     BalanceDifficulty, BestOfK, Contamination, Duplicates, Length, LengthUnit, MaxPerPrompt,
     NearDuplicates, PassRate, PercentileOf, Percentiles, RewardRange, Rule, problem_texts,
 };
-use iwsft_data::{Columns, read_objects};
+use iwsft_data::{Columns, Template, read_objects};
 use serde::{Deserialize, Serialize};
 
 use crate::curate::source::Source;
 use crate::mistake::Mistake;
+use crate::prompting::Chat;
 use crate::suggestion::nearest_key;
 
 /// What is kept. Keys of the file have the names of the options, with `_` for
@@ -115,6 +116,22 @@ pub(crate) struct Options {
     /// Names of the columns, for example prompt=problem,reward=correct.
     #[arg(long, value_name = "NAME=COLUMN,...", value_parser = parse_columns)]
     pub(crate) columns: Option<Columns>,
+    /// With --model: put plain prompts into its chat template as user messages:
+    /// true, false, or auto, which does where there is a template [default: auto].
+    #[arg(
+        long,
+        value_name = "WHETHER",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(crate) chat: Option<Chat>,
+    /// With --model: the message of the system for conversations that have none.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+    /// The prompt's text, with columns of the row in braces: 'Q: {question}'.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) template: Option<Template>,
 }
 
 /// How alike rows must be to count as one.
@@ -270,6 +287,8 @@ impl Options {
         needs("percentile-of", of, "percentiles 90,95,98", ranks)?;
         let (model, counts) = (self.model.is_some(), self.count_tokens());
         needs("model", model, "max-tokens N", counts)?;
+        needs("chat", self.chat.is_some(), "model FOLDER", model)?;
+        needs("system", self.system.is_some(), "model FOLDER", model)?;
         for (option, value) in [
             ("ngram", self.ngram),
             ("best-of-k", self.best_of_k),

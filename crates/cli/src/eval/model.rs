@@ -49,6 +49,7 @@ impl ModelArgs {
         if chat {
             folder.say_new_end();
         }
+        folder.say_mismatch(chat, "leave out --plain to ask so", "--plain asks so");
         Ok(OpenModel {
             weights: Some(folder.model_hash(&parameters)?),
             chat,

@@ -18,6 +18,8 @@ use crate::generator::Generator;
 use crate::language::ModelFolder;
 use crate::missing::Missing;
 use crate::mistake::Mistake;
+use crate::progress::say;
+use crate::prompting::TrainedOn;
 
 /// `[eval]` of a recipe.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -190,6 +192,21 @@ impl<'a> TrainingExam<'a> {
             folder: Some(folder),
             stop,
         })
+    }
+
+    /// Says if the run trains in another way than it is evaluated.
+    pub(crate) fn say_mismatch(&self, trained_on: &TrainedOn) {
+        let has_template = |folder: &ModelFolder| folder.template.is_some();
+        if !self.folder.as_ref().is_some_and(has_template) {
+            return;
+        }
+        let (template, plain) = (
+            "`eval.plain = false` asks so",
+            "`eval.plain = true` asks so",
+        );
+        if let Some(mismatch) = trained_on.mismatch(self.chat, template, plain) {
+            say(&format!("warning: in [eval] the model {mismatch}"));
+        }
     }
 
     fn take(&self, generator: &mut dyn Generator) -> anyhow::Result<Map<String, Value>> {

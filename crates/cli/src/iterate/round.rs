@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
-use iwsft_data::{Columns, EmptyMask, EpochOrder, Mixture, Object, TooLong, Unlearnable};
+use iwsft_data::{EpochOrder, Mixture, Object};
 use iwsft_files::write_atomically;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::recipe::{From, IterateRecipe, Reference, Rows};
 use crate::progress::{Progress, duration};
-use crate::recipe::{DataSection, EndToken, Files, ModelSection, Recipe, ReferenceSection};
+use crate::prompting::Chat;
+use crate::recipe::{DataSection, Files, ModelSection, Recipe, ReferenceSection};
 use crate::steps::{Halt, Steps, anew, replaced};
 
 /// What came of a round. Round 0 is the start, which is only evaluated.
@@ -199,14 +200,12 @@ impl Rounds<'_> {
             },
             data: DataSection {
                 train: Files::Several(files.collect()),
-                validation: None,
-                columns: Columns::default(),
-                min_reward: None,
-                max_length: None,
-                too_long: TooLong::default(),
-                unlearnable: Unlearnable::default(),
-                empty_mask: EmptyMask::default(),
-                end_token: EndToken::default(),
+                // Rows are put as they were drawn.
+                chat: match recipe.prompts.chat {
+                    true => Chat::Auto,
+                    false => Chat::No,
+                },
+                ..DataSection::of_file(Path::new(""))
             },
             objective: recipe.objective.clone(),
             reference: Some(ReferenceSection {

@@ -145,8 +145,8 @@ mod tests {
                 "sft" | "iw-sft" => "right.jsonl",
                 _ => "scored.jsonl",
             };
-            let sources = recipe.data.train.sources(&recipe.data.columns);
-            assert_eq!(sources[0].path, folder.path().join(data));
+            let sources = recipe.data.sources(&recipe.data.train);
+            assert_eq!(sources[0].0.path, folder.path().join(data));
         }
     }
 }

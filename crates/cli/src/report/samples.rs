@@ -47,7 +47,7 @@ pub(super) fn of_runs(runs: &[Run], count: usize, tokens: usize) -> anyhow::Resu
             .validation
             .as_ref()
             .unwrap_or(&recipe.data.train);
-        let (data, _, _) = before.dataset(files, &recipe.data)?;
+        let data = before.dataset(files, &recipe.data)?.dataset;
         let prompts: Vec<Prompt> = (0..count.min(data.len()))
             .map(|row| Prompt::of(&data, row))
             .collect();

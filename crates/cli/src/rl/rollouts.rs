@@ -17,7 +17,8 @@ use crate::generator::{Prompt, Request};
 use crate::grade::{Completed, GradeSection};
 use crate::language::ModelFolder;
 use crate::mistake::Mistake;
-use crate::sample::prompts::PromptRow;
+use crate::prompting::TrainedOn;
+use crate::sample::prompts::{PromptRow, PromptsSection};
 
 /// Draws groups of completions and rewards them.
 pub(super) struct GroupRollouts<'a> {
@@ -87,6 +88,22 @@ impl<'a> GroupRollouts<'a> {
             folder: Some(folder),
             stop,
         })
+    }
+
+    /// How the problems are put to the model; `None` where some are in its chat
+    /// template and some are not.
+    pub(super) fn trained_on(&self, section: &PromptsSection) -> Option<TrainedOn> {
+        let chats = self
+            .problems
+            .iter()
+            .filter(|problem| problem.prompt.is_array());
+        let chat = match chats.count() {
+            0 => false,
+            all if all == self.problems.len() => true,
+            _ => return None,
+        };
+        let system = section.system.clone().filter(|_| chat);
+        Some(TrainedOn { chat, system })
     }
 
     /// A hash of the problems: what else decides the result than the recipe.
