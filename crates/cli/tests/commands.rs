@@ -196,6 +196,37 @@ fn conversations_are_trained_on_through_the_chat_template() {
 }
 
 #[test]
+fn conversations_whose_words_the_template_cuts_away_are_refused_or_counted_and_left_out() {
+    let place = Workplace::new();
+    let template = place.read("model/chat_template.jinja");
+    assert!(template.contains("message.content"), "{template}");
+    let cut = template.replace("message.content", "message.content.split('|')[-1]");
+    place.write("model/chat_template.jinja", &cut);
+    let row = |answer: &str| {
+        let messages = json!([
+            {"role": "user", "content": "1+1="},
+            {"role": "assistant", "content": answer},
+        ]);
+        format!("{}\n", json!({ "messages": messages }))
+    };
+    place.write("train.jsonl", &(row("so 2").repeat(12) + &row("add|so 2")));
+    let fragments = [
+        "1 row(s)",
+        "train.jsonl:13",
+        "message 1",
+        "add",
+        "unlearnable = \"skip\"",
+    ];
+    place.train("refused", &[]).fails(2, &fragments);
+    let skipped = place
+        .train("run", &["data.unlearnable=skip", "data.validation="])
+        .succeeds();
+    for part in ["dropped, cannot be learnt", "train.jsonl:13"] {
+        assert!(skipped.stderr.contains(part), "no {part:?} in {skipped}");
+    }
+}
+
+#[test]
 fn validation_that_rises_is_said_with_the_best_checkpoint_which_is_a_model() {
     let place = Workplace::new();
     // Nothing that is learnt helps with the validation data.

@@ -199,7 +199,8 @@ impl Interpreter<'_> {
             Value::Text(text) => text.text.len(),
             other => other.len().unwrap_or(0),
         };
-        self.budget.items(len)?;
+        // The list goes as soon as it was walked over, so only the steps count.
+        self.budget.spend(len)?;
         Ok(match value {
             Value::Undefined(_) => Vec::new(),
             Value::Text(text) => {
@@ -224,7 +225,7 @@ impl Interpreter<'_> {
             Value::Range(range) => (0..range.len()).map(|index| range.get(index)).collect(),
             Value::Generator(items) => {
                 let items: Vec<Value> = items.borrow_mut().drain(..).collect();
-                self.budget.items(items.len())?;
+                self.budget.spend(items.len())?;
                 items
             }
             other => fail!("'{}' object is not iterable", other.kind()),

@@ -80,11 +80,10 @@ impl Budget {
 
     /// Pays for a text of so many bytes, before it is made.
     pub(crate) fn allocate(&mut self, bytes: usize) -> Result<()> {
-        self.read(bytes)?;
         match self.bytes.checked_sub(bytes as u64) {
             Some(rest) => {
                 self.bytes = rest;
-                Ok(())
+                self.read(bytes)
             }
             None => {
                 self.bytes = 0;
@@ -98,7 +97,6 @@ impl Budget {
 
     /// Pays for a list of so many items, before it is made.
     pub(crate) fn items(&mut self, count: usize) -> Result<()> {
-        self.spend(count)?;
         self.allocate(count.saturating_mul(size_of::<crate::value::Value>()))
     }
 

@@ -70,6 +70,7 @@ impl Interpreter<'_> {
             }
             _ => {
                 let items = self.iterate(value)?;
+                self.budget.items(items.len())?;
                 Value::list(items)
             }
         }
@@ -142,6 +143,7 @@ impl Interpreter<'_> {
             let attribute = attribute.unwrap_or(Value::None);
             let default = default.filter(|value| !matches!(value, Value::None));
             for item in self.iterate(value)? {
+                self.budget.items(1)?;
                 mapped.push(self.at_path(&item, &attribute, default.as_ref())?);
             }
             return Ok(Value::generator(mapped));
@@ -153,6 +155,7 @@ impl Interpreter<'_> {
             fail!("map takes the name of a filter");
         };
         for item in self.iterate(value)? {
+            self.budget.items(1)?;
             mapped.push(self.filter(&name.text, &item, given.clone())?);
         }
         Ok(Value::generator(mapped))
@@ -184,6 +187,7 @@ impl Interpreter<'_> {
         };
         let mut selected = Vec::new();
         for item in self.iterate(value)? {
+            self.budget.items(1)?;
             let subject = match &attribute {
                 Some(path) => self.at_path(&item, path, None)?,
                 None => item.clone(),
