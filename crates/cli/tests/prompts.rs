@@ -224,7 +224,7 @@ fn a_run_asked_in_another_way_than_it_was_trained_is_warned_about() {
         assert!(!right.stderr.contains("was trained"), "{right}");
     }
     // A checkpoint is the same model.
-    says(&sample("chat/checkpoints/step-1", &[]), in_template);
+    says(&sample("chat/checkpoints/step-00000001", &[]), in_template);
     let eval = |model: &str, out: &str, more: &[&str]| {
         let args = [
             "eval",
@@ -367,8 +367,8 @@ fn a_path_that_is_no_model_says_what_to_name() {
         .train("hub", &["model.path=Qwen/Qwen2.5-0.5B"])
         .fails(2, &["hf download Qwen/Qwen2.5-0.5B"]);
     sample("run").fails(2, &["run: is a run's folder; its model is in run/model"]);
-    sample("run/checkpoints").fails(2, &["name one, such as run/checkpoints/step-1"]);
-    sample("run/checkpoints/step-1").succeeds();
+    sample("run/checkpoints").fails(2, &["name one, such as run/checkpoints/step-00000001"]);
+    sample("run/checkpoints/step-00000001").succeeds();
     fs::remove_file(place.path("model/model.safetensors")).unwrap();
     place.write("model/pytorch_model.bin", "");
     sample("model").fails(
