@@ -19,7 +19,7 @@ use crate::interrupt;
 use crate::language::{HuggingFaceFiles, ModelFolder};
 use crate::progress::say;
 use crate::run::in_folder;
-use crate::table::print_json;
+use crate::table::{self, print_json};
 use crate::train::{export, precision};
 use crate::watch::Watch;
 use recipe::RlRecipe;
@@ -209,7 +209,7 @@ fn decisions(
     let TrainConfig { learning_rate, .. } = recipe.train;
     format!(
         "model: {} with {:.2} M parameters, {}, on {} threads with {}\n\
-         objective: {}, baseline {:?}, divided by {:?}, {clip}, beta {}, {:?}\n\
+         objective: {}, baseline {}, divided by {}, {clip}, beta {}, {}\n\
          {} rounds of {} prompts with {} completions each, {} steps a round, learning rate {learning_rate}",
         model.config().family.architecture(),
         model.parameter_count() as f64 / 1e6,
@@ -217,10 +217,10 @@ fn decisions(
         rayon::current_num_threads(),
         CpuPath::current(),
         recipe.objective.preset.name(),
-        objective.advantages.baseline,
-        objective.advantages.normalise,
+        table::name(&objective.advantages.baseline),
+        table::name(&objective.advantages.normalise),
         gradient.beta,
-        gradient.reduction,
+        table::name(&gradient.reduction),
         rollout.rounds,
         rollout.prompts,
         rollout.group,

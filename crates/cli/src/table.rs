@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::terminal;
 
@@ -59,4 +60,12 @@ pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     let line = serde_json::to_string(value)?;
     writeln!(std::io::stdout().lock(), "{}", terminal::json(&line))?;
     Ok(())
+}
+
+/// The name that a value has in files.
+pub(crate) fn name(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(name)) => name,
+        _ => String::new(),
+    }
 }

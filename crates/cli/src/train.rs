@@ -11,7 +11,7 @@ use anyhow::Context;
 use iwsft_data::{Dataset, Mixture};
 use iwsft_engine::{CpuPath, Policy, Precision, Tensor};
 use iwsft_lm::{LanguageModel, MemoryPlan};
-use iwsft_objective::{Objective, Proposal};
+use iwsft_objective::{Objective, Proposal, Quality};
 use iwsft_train::{
     Job, LogProbs, Outcome, PolicyFiles, RunFolder, Training, score, write_atomically,
 };
@@ -338,10 +338,20 @@ fn decisions(recipe: &Recipe, objective: &Objective, model: &LanguageModel) -> S
         Proposal::Ema(ema) => format!("moving average ({ema})"),
         Proposal::Lagged(lagged) => format!("copied every {lagged} steps"),
     };
+    let clip = match objective.clip {
+        None => "no clip".to_owned(),
+        Some([low, high]) if high.is_infinite() => format!("clipped from {low}"),
+        Some([low, high]) => format!("clipped to {low} to {high}"),
+    };
+    let quality = match objective.quality {
+        Quality::Off => "no quality",
+        Quality::Resample => "rows drawn by quality",
+        Quality::Weight => "loss weighted by quality",
+    };
     let precision = precision(model);
     format!(
         "model: {} with {:.2} M parameters, {}{}, on {} threads with {}\n\
-         objective: {}, T = {}, clip {:?}, q {q}, quality {:?}",
+         objective: {}, T = {}, {clip}, q {q}, {quality}",
         config.family.architecture(),
         model.parameter_count() as f64 / 1e6,
         precision,
@@ -354,8 +364,6 @@ fn decisions(recipe: &Recipe, objective: &Objective, model: &LanguageModel) -> S
         CpuPath::current(),
         objective.method.name(),
         objective.temperature,
-        objective.clip.unwrap_or([0.0, f64::INFINITY]),
-        objective.quality,
     )
 }
 

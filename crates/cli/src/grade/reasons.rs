@@ -6,7 +6,7 @@ use std::fmt;
 use iwsft_eval::grade::Reason;
 use serde::Serialize;
 
-use super::report::name;
+use crate::table::name;
 
 /// Answers by how their verdict came about.
 #[derive(Debug, Default, Serialize)]

@@ -14,7 +14,7 @@ use super::advice::{Advice, MOST_TRIED, advice};
 use super::reasons::Reasons;
 use super::rows::Row;
 use crate::progress::say;
-use crate::table::{Table, print_json};
+use crate::table::{Table, name, print_json};
 use crate::terminal;
 
 /// Characters of a completion's end that are shown.
@@ -213,13 +213,5 @@ impl Report {
             writeln!(to, "{}", terminal::plain(&wrong.completion))?;
         }
         Ok(())
-    }
-}
-
-/// The name that a value has in files.
-pub(super) fn name(value: &impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(Value::String(name)) => name,
-        _ => String::new(),
     }
 }
